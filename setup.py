@@ -1,0 +1,45 @@
+"""Packaging of steppo_jax. Exact tested versions stand in `constraints.txt`."""
+
+import pathlib
+
+import setuptools
+
+ROOT = pathlib.Path(__file__).parent
+ABOUT = "Step-level agentic reinforcement learning in JAX (StepPO and its baselines)"
+
+CORE = [
+    # jax 0.11+ needs Python 3.12, and each jax has its own flax (see README).
+    "jax>=0.10.2,<0.13",
+    "flax>=0.12.8,<0.13",
+    "optax>=0.2.8,<0.3",
+    "orbax-checkpoint>=0.12.8,<0.13",
+    "chex>=0.1.92,<0.2",
+    "ml-collections>=1.1,<2",
+    "absl-py>=2.1",
+    "numpy>=2.0",
+    "scipy>=1.13",  # intervals of proportions and means
+    "rich>=13.7",  # progress bars and tables in the terminal
+    "matplotlib>=3.9",  # learning curves
+    "tensorboardX>=2.6.2",  # event files without TensorFlow
+]
+EXTRAS = {
+    "cuda": ["jax[cuda13]"],
+    "tpu": ["jax[tpu]"],
+    "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.8"],
+}
+
+setuptools.setup(
+    name="steppo_jax",
+    version="0.1.0",
+    description=ABOUT,
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    packages=setuptools.find_packages(
+        include=["steppo_jax*", "experiments*", "configs*"]
+    ),
+    python_requires=">=3.11",
+    install_requires=CORE,
+    extras_require=EXTRAS,
+)

@@ -1,0 +1,115 @@
+"""The data axis: one program body for one device or many.
+
+A body is written once against `Axis`. On one device its methods are
+identities; under `pmap` they are collectives over the named axis. Sums and
+counts are added over devices and divided once, so the number of devices cannot
+change the answer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+
+Tree = TypeVar("Tree")
+
+
+@dataclasses.dataclass(frozen=True)
+class Axis:
+    """Collectives over the devices that share a batch; `name=None` means one device."""
+
+    name: str | None = None
+    size: int = 1
+
+    def sum(self, tree: Tree) -> Tree:
+        """Adds every leaf over devices."""
+        return tree if self.name is None else jax.lax.psum(tree, self.name)
+
+    def max(self, tree: Tree) -> Tree:
+        """Largest value of every leaf over devices."""
+        return tree if self.name is None else jax.lax.pmax(tree, self.name)
+
+    def gather(self, tree: Tree) -> Tree:
+        """Concatenates the first axis of every leaf, in device order."""
+        if self.name is None:
+            return tree
+        return jax.lax.all_gather(tree, self.name, tiled=True)
+
+    def index(self) -> jax.Array:
+        """Which device this is, from 0."""
+        if self.name is None:
+            return jnp.int32(0)
+        return jax.lax.axis_index(self.name)
+
+
+ONE = Axis()
+
+
+@dataclasses.dataclass(frozen=True)
+class Devices:
+    """Runs bodies `f(axis, replicated…, sharded…)` on a list of devices.
+
+    One device is `jit`; more are `pmap`, where every argument carries a leading
+    device axis (see `replicate` and `split`).
+    """
+
+    devices: tuple[Any, ...]
+
+    @classmethod
+    def local(cls, count: int = 0) -> Devices:
+        """The first `count` local devices, or all of them for 0."""
+        here: Sequence[Any] = jax.local_devices()
+        if count > len(here):
+            raise ValueError(
+                f"devices={count}: only {len(here)} local {here[0].platform} devices; "
+                "lower it, or set devices=0 for all"
+            )
+        return cls(tuple(here[: count or len(here)]))
+
+    @property
+    def count(self) -> int:
+        return len(self.devices)
+
+    def compile(self, body: Callable[..., Any], donate: Sequence[int] = ()) -> Any:
+        """Compiles `body(axis, *args)`; `donate` counts the arguments after `axis`."""
+        if self.count == 1:
+            return jax.jit(lambda *args: body(ONE, *args), donate_argnums=donate)
+        axis = Axis("data", self.count)
+        return jax.pmap(
+            lambda *args: body(axis, *args),
+            axis_name=axis.name,
+            devices=self.devices,
+            donate_argnums=donate,
+        )
+
+    def replicate(self, tree: Tree) -> Tree:
+        """The same values on every device (already laid out, so they can be donated)."""
+        if self.count == 1:
+            return jax.device_put(tree, self.devices[0])
+        return jax.pmap(lambda _, x: x, in_axes=(0, None), devices=self.devices)(
+            jnp.arange(self.count), tree
+        )
+
+    def split(self, tree: Tree) -> Tree:
+        """Cuts the first axis of every leaf into one equal piece per device."""
+        if self.count == 1:
+            return jax.device_put(tree, self.devices[0])
+
+        def cut(x):
+            return x.reshape((self.count, x.shape[0] // self.count) + x.shape[1:])
+
+        return jax.tree.map(cut, tree)
+
+    def first(self, tree: Tree) -> Tree:
+        """One copy of a replicated tree."""
+        return tree if self.count == 1 else jax.tree.map(lambda x: x[0], tree)
+
+    def join(self, tree: Tree) -> Tree:
+        """Undoes `split`."""
+        if self.count == 1:
+            return tree
+        return jax.tree.map(lambda x: x.reshape((-1, *x.shape[2:])), tree)
