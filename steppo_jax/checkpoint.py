@@ -20,15 +20,17 @@ import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 
+from steppo_jax.errors import Refused
+
 Tree = TypeVar("Tree")
 Contents = dict[str, str]  # path of a leaf → "dtype[shape]"
 
 
-class CheckpointMismatch(ValueError):
+class CheckpointMismatch(Refused):
     """The checkpoint holds another tree than the program asks for."""
 
 
-class CheckpointsBroken(RuntimeError):
+class CheckpointsBroken(Refused):
     """There are checkpoints, and none of them can be read."""
 
 

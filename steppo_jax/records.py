@@ -18,12 +18,14 @@ from typing import Any
 
 import numpy as np
 
+from steppo_jax.errors import Refused
+
 NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 Record = dict[str, Any]
 
 
-class BrokenRecords(ValueError):
+class BrokenRecords(Refused):
     """A line that is not a JSON object, and not merely an unfinished last line."""
 
 

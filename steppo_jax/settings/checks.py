@@ -55,12 +55,13 @@ def _ranges(values: Values) -> None:
 
 def _needs(values: Values, name: str, used: bool, user: str, example: Any) -> None:
     """An optional field must be given where it is used and None where it is not."""
-    value, preset = values[name], "(a preset sets all fields of its method)"
+    value = values[name]
+    preset = "" if name.startswith("model.") else " (a preset sets all of its fields)"
     if used and value is None:
-        remedy = f"set --config.{name}={example!r} or so {preset}"
+        remedy = f"set --config.{name}={example!r} or so{preset}"
         raise refuse(name, None, f"{user} needs it", remedy)
     if not used and value is not None:
-        remedy = f"set --config.{name}=None {preset}"
+        remedy = f"set --config.{name}=None{preset}"
         raise refuse(name, value, f"{user} does not use it", remedy)
 
 

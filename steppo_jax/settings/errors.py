@@ -6,8 +6,10 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+from steppo_jax.errors import Refused
 
-class ConfigError(ValueError):
+
+class ConfigError(Refused):
     """A setting that cannot be used. One line: the value, the rule, the remedy."""
 
 

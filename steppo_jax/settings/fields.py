@@ -16,7 +16,6 @@ from ml_collections import config_dict
 
 from steppo_jax.settings.errors import ConfigError, unknown_field
 
-
 # How a message names a type.
 WORDS = {
     int: "a whole number",

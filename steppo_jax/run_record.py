@@ -1,0 +1,185 @@
+"""What a run folder says about itself, and who may write into it.
+
+config.json holds the resolved configuration, the environment's version, package
+versions, devices and the git commit. A run resumes only with the configuration
+and environment version that started it; one process at a time holds the folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.metadata
+import os
+import pathlib
+import platform
+import subprocess
+from typing import Any, TextIO
+
+import jax
+import ml_collections
+from absl import logging
+
+import steppo_jax
+from steppo_jax import records, settings
+from steppo_jax.errors import Refused
+
+FILE, LOCK = "config.json", ".lock"
+PACKAGES = (
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "ml-collections",
+    "numpy",
+)
+
+
+class WorkdirError(Refused):
+    """A run folder that cannot be written, is in use, or belongs to another run."""
+
+
+def git_commit() -> str | None:
+    """Commit of the checkout this package runs from, "+changes" if edited; or None."""
+    here = pathlib.Path(__file__).resolve()
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(here.parent), *words]
+        return subprocess.run(
+            command, check=True, capture_output=True, text=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", here.name)  # not a stranger's checkout
+        edited = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "HEAD") + ("+changes" if edited else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def describe(config: ml_collections.ConfigDict, env_version: str) -> dict[str, Any]:
+    """The content of config.json. Starts jax's backend."""
+    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {
+        "config": config.to_dict(),
+        "environment": {"name": config.env.name, "version": env_version},
+        "commit": git_commit(),
+        "packages": {"steppo_jax": steppo_jax.__version__, **packages},
+        "python": platform.python_version(),
+        "devices": [device.device_kind for device in jax.local_devices()],
+    }
+
+
+def load(workdir: pathlib.Path) -> tuple[ml_collections.ConfigDict, dict[str, Any]]:
+    """(configuration, the whole record) of a run folder. Raises WorkdirError."""
+    path = workdir / FILE
+    try:
+        record = records.loads(path.read_text(encoding="utf-8"))
+        return settings.from_dict(record["config"]), record
+    except FileNotFoundError:
+        raise WorkdirError(
+            f"workdir {workdir} has no {FILE}: no run was started there; "
+            "give the --workdir of a run"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        text = " ".join(str(error).split())
+        raise WorkdirError(
+            f"{path} cannot be read ({text}); restore it or use another workdir"
+        ) from None
+
+
+def _flat(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for name, value in record.items():
+        if isinstance(value, dict):
+            out |= _flat(value, f"{prefix}{name}.")
+        else:
+            out[prefix + name] = list(value) if isinstance(value, tuple) else value
+    return out
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """ "name: the run has X, now Y" for every value that differs."""
+    before, now = _flat(old), _flat(new)
+    return [
+        f"{name}: the run has {before.get(name)!r}, now {now.get(name)!r}"
+        for name in {**before, **now}
+        if before.get(name) != now.get(name)
+    ]
+
+
+def _lock(workdir: pathlib.Path) -> TextIO:
+    """Holds the folder until the file is closed or the process ends in any way."""
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        file = (workdir / LOCK).open("a+")
+    except OSError as error:
+        raise WorkdirError(
+            f"workdir {workdir} cannot be written ({error.strerror}); "
+            "give a folder that can be made and written"
+        ) from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        holder = file.read().strip() or "another process"
+        file.close()
+        raise WorkdirError(
+            f"workdir {workdir} is in use by {holder}; wait, or use another workdir"
+        ) from None
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {platform.node()}")
+    file.flush()
+    return file
+
+
+class Run:
+    """An opened run folder: locked, and known to be of this configuration."""
+
+    def __init__(
+        self, workdir: pathlib.Path, config: ml_collections.ConfigDict, env_version: str
+    ):
+        """Starts a run in an empty folder or joins the one that is there.
+
+        Raises WorkdirError where the folder cannot be written, is in use, or holds a
+        run of another configuration or environment version.
+        """
+        self.workdir = workdir
+        self._file = _lock(workdir)
+        try:
+            self.record = describe(config, env_version)
+            self.resumed = (workdir / FILE).exists()
+            if self.resumed:
+                self._join(load(workdir)[1])
+            else:
+                text = records.dumps(self.record, indent=2)
+                records.write_atomically(workdir / FILE, text + "\n")
+        except BaseException:
+            self.close()
+            raise
+
+    def _join(self, old: dict[str, Any]) -> None:
+        def differ(*names: str) -> list[str]:
+            return differences(
+                {name: old.get(name) for name in names},
+                {name: self.record[name] for name in names},
+            )
+
+        strict = differ("config", "environment")
+        if strict:
+            raise WorkdirError(
+                f"workdir {self.workdir} holds another run; {'; '.join(strict)}; "
+                "use the same settings to resume, or another workdir"
+            )
+        for text in differ("packages", "python", "devices", "commit"):
+            logging.warning("resuming under other conditions: %s", text)
+
+    def close(self) -> None:
+        """Lets other processes in."""
+        self._file.close()
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
