@@ -21,7 +21,7 @@ PANELS = ("train", "seen", "unseen")  # every environment has these three
 
 
 class Environment(Protocol):
-    """What the rollout, the warm start, evaluation and reports ask of an environment."""
+    """What rollout, warm start, evaluation and reports ask of an environment."""
 
     name: str
     version: str  # changes only when behaviour changes; stored with results
@@ -52,6 +52,9 @@ class Environment(Protocol):
         Returns (state, observation, reward [] float32, terminated [] bool).
         Truncation at `max_steps` is the rollout's business, not the environment's.
         """
+
+    def outcome(self, state: State) -> dict[str, jax.Array]:
+        """Metrics of an episode that ended in `state`, [] float32; has "success"."""
 
     def state_key(self, observation: jax.Array) -> jax.Array:
         """[] uint32 hash of what matters in an observation (GiGPO's anchor state)."""
