@@ -31,6 +31,7 @@ class Environment(Protocol):
     max_steps: int  # the task's own limit; the rollout truncates there
     on_time_limit: TimeLimit  # whether that limit is part of the objective
     panels: tuple[str, ...]  # names that `sample_task` and `panel` know
+    instructions: str  # English rules of the game: what there is, what can be said
 
     def sample_task(self, key: jax.Array, panel: str) -> Task:
         """One task from the distribution of `panel`; jittable. Consumes key."""
