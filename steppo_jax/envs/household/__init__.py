@@ -82,6 +82,9 @@ class Household:
         reward = (terminated & ~over).astype(jnp.float32)
         return after, prompt.observe(after, self.max_steps), reward, terminated
 
+    def outcome(self, state: rules.State) -> dict[str, jax.Array]:
+        return {"success": rules.solved(state).astype(jnp.float32)}
+
     def state_key(self, observation: jax.Array) -> jax.Array:
         return prompt.state_key(observation)
 
