@@ -21,7 +21,7 @@ PANELS = ("train", "seen", "unseen")  # every environment has these three
 
 
 class Environment(Protocol):
-    """What the rollout, the warm start, evaluation and reports ask of an environment."""
+    """What rollout, warm start, evaluation and reports ask of an environment."""
 
     name: str
     version: str  # changes only when behaviour changes; stored with results
@@ -31,6 +31,7 @@ class Environment(Protocol):
     max_steps: int  # the task's own limit; the rollout truncates there
     on_time_limit: TimeLimit  # whether that limit is part of the objective
     panels: tuple[str, ...]  # names that `sample_task` and `panel` know
+    instructions: str  # English rules of the game: what there is, what can be said
 
     def sample_task(self, key: jax.Array, panel: str) -> Task:
         """One task from the distribution of `panel`; jittable. Consumes key."""
@@ -52,6 +53,9 @@ class Environment(Protocol):
         Returns (state, observation, reward [] float32, terminated [] bool).
         Truncation at `max_steps` is the rollout's business, not the environment's.
         """
+
+    def outcome(self, state: State) -> dict[str, jax.Array]:
+        """Metrics of an episode that ended in `state`, [] float32; has "success"."""
 
     def state_key(self, observation: jax.Array) -> jax.Array:
         """[] uint32 hash of what matters in an observation (GiGPO's anchor state)."""
