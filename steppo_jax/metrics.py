@@ -18,6 +18,12 @@ from steppo_jax.progress import Progress
 from steppo_jax.records import Records
 
 FILE, EVENTS = "metrics.jsonl", "tensorboard"
+# Names that the console line and the report look for.
+SUCCESS, RETURN, STEPS = "train/success", "train/return", "train/steps"
+TOKENS = "train/tokens_per_response"
+ENTROPY, KL, CLIP = "policy/entropy", "policy/kl", "policy/clip_fraction"
+EXPLAINED_VARIANCE = "critic/explained_variance"
+
 NAME = re.compile(r"[a-z][a-z0-9_]*(/[a-z0-9_]+)+")
 CLOCK = re.compile(r"second")
 

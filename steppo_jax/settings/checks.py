@@ -160,6 +160,7 @@ def _batch(values: Values) -> None:
 
 def _warm_start(values: Values) -> None:
     if values["warm_start.success"] > 0:
+        _cloning(values)
         return
     for name, field in FIELDS.items():
         given = values[name] != field.default
@@ -167,6 +168,17 @@ def _warm_start(values: Values) -> None:
             rule = "warm_start.success=0 means no warm start, so it has no effect"
             remedy = f"leave it at {field.default!r}, or set warm_start.success"
             raise refuse(name, values[name], rule, remedy)
+
+
+def _cloning(values: Values) -> None:
+    episodes, devices = values["warm_start.episodes"], values["devices"] or 1
+    if episodes % devices:
+        rule = f"devices={devices} does not divide it"
+        raise refuse("warm_start.episodes", episodes, rule, "use a multiple")
+    most, every = values["warm_start.max_updates"], values["warm_start.check_every"]
+    if most % every:
+        rule = f"warm_start.check_every={every} does not divide it"
+        raise refuse("warm_start.max_updates", most, rule, "use a multiple")
 
 
 def _environment(values: Values) -> None:

@@ -109,7 +109,7 @@ RANGES: dict[str, Range] = {
     "eval.panels": Range("must name one or more panels, each once", names),
     "eval.every": at_least(0),
     "eval.decoding": one_of(DECODINGS),
-    "eval.episodes": at_least(1),
+    "eval.episodes": within(1, 512),  # every frozen panel has 512 tasks or more
     "checkpoint.every": at_least(1),
     "checkpoint.keep": at_least(1),
     "trajectories": at_least(0),
