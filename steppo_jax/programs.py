@@ -119,6 +119,10 @@ class Programs:
         """(state, steps, tokens) → (state, metrics); the given state is consumed."""
         return self.devices.compile(self.learner.update, donate=(0,))
 
+    @property
+    def trajectories_per_device(self) -> int:
+        return self.learner.settings.trajectories // self.devices.count
+
     def play_settings(self, decoding: str) -> RolloutSettings:
         env = self.config.env
         return RolloutSettings(
