@@ -59,7 +59,7 @@ def update_settings(config: ConfigDict) -> UpdateSettings:
             clip_low=o.clip_low,
             clip_high=o.clip_high,
             dual_clip=o.dual_clip,
-            entropy_coef=o.entropy_coef,
+            entropy_coef=o.entropy_coef or None,
         ),
         aggregate=o.aggregate,
         constant=o.constant,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from steppo_jax import masked
+from steppo_jax import masked, objective
 from steppo_jax.learner.gradients import Tables
 from steppo_jax.parallel import Axis
 from steppo_jax.structs import Steps
@@ -45,27 +45,29 @@ def of_batch(
         metrics |= {
             "critic/value_mean": mean(value, valued),
             "critic/target_mean": mean(target, valued),
-            "critic/explained_variance": explained_variance(
-                value, target, valued, axis
+            "critic/explained_variance": objective.explained_variance(
+                value, target, valued, axis.sum
             ),
         }
     return metrics
 
 
-def explained_variance(value, target, mask, axis: Axis) -> jax.Array:
-    """1 − Var(target − value) / Var(target) over mask; 0 where the target is constant."""
-    _, unexplained = masked.moments(target - value, mask, total=axis.sum)
-    _, variance = masked.moments(target, mask, total=axis.sum)
-    return jnp.where(variance > 0, 1 - masked.divide(unexplained, variance), 0.0)
+NAMES = {"approx_kl": "kl", "ratio": "ratio_mean"}  # of diagnostics, as metrics
 
 
 def of_minibatches(parts: dict) -> dict[str, jax.Array]:
-    """Of the optimizer steps: means over all minibatches, weighted by their counts."""
-    sums, norm = parts["policy"]
-    metrics = {f"policy/{name}": x for name, x in sums.means().items()}
-    metrics["policy/grad_norm"] = norm.mean()
-    if "critic" in parts:
-        loss, count, critic_norm = parts["critic"]
-        metrics["critic/loss"] = masked.divide(loss.sum(), count.sum())
-        metrics["critic/grad_norm"] = critic_norm.mean()
+    """Of the optimizer steps: means over all minibatches, weighted by their counts.
+
+    Entropy is left out: `of_batch` has it before any update.
+    """
+    metrics = {}
+    for network, (sums, norm) in parts.items():
+        found = {"loss": (sums.loss, sums.count)} | sums.diagnostics
+        found.pop("entropy", None)
+        for name, (total, count) in found.items():
+            mean = masked.divide(total.sum(), count.sum())
+            metrics[f"{network}/{NAMES.get(name, name)}"] = mean
+        for name, x in sums.maxima.items():
+            metrics[f"{network}/{name}"] = x.max()
+        metrics[f"{network}/grad_norm"] = norm.mean()
     return metrics

@@ -174,7 +174,7 @@ class Learner:
         grads, sums = gradients.of_policy(
             self.policy, carry.policy, tables, order_S, count, s
         )
-        grads, sums = axis.sum(grads), gradients.over_devices(axis, sums)
+        grads, sums = gradients.over_devices(axis, grads, sums)
         optimizer, _ = self.optimizers()
         params, opt_state, norm = gradients.step(
             optimizer, grads, sums.count, carry.policy_opt, carry.policy
@@ -196,12 +196,12 @@ class Learner:
         grads, sums = gradients.of_critic(
             self.critic, carry.critic, tables, order_S, count, s
         )
-        grads, (loss, n) = axis.sum((grads, sums))
+        grads, sums = gradients.over_devices(axis, grads, sums)
         _, optimizer = self.optimizers()
         params, opt_state, norm = gradients.step(
-            optimizer, grads, n, carry.critic_opt, carry.critic
+            optimizer, grads, sums.count, carry.critic_opt, carry.critic
         )
-        return carry.replace(critic=params, critic_opt=opt_state), (loss, n, norm)
+        return carry.replace(critic=params, critic_opt=opt_state), (sums, norm)
 
 
 def seen_by_step(steps: Steps, tables: Tables) -> Seen:
