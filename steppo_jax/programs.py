@@ -41,7 +41,7 @@ def decoder_config(config: ConfigDict, env: Environment) -> DecoderConfig:
 def update_settings(config: ConfigDict) -> UpdateSettings:
     """The point of the grid that a config names."""
     estimator = credit.get(config.credit.estimator)
-    c, o, u = config.credit, config.objective, config.update
+    c, o, u = config.credit, config.objective, config.learner
     with_critic = estimator.critic != "none"
     optimizer = {
         name: config.policy[name] for name in ("grad_clip", "weight_decay", "adam_b2")
@@ -142,7 +142,7 @@ class Programs:
 
     def clone_settings(self) -> CloneSettings:
         w = self.config.warm_start.to_dict()
-        return CloneSettings(**w, microbatch=self.config.update.microbatch)
+        return CloneSettings(**w, microbatch=self.config.learner.microbatch)
 
 
 def build(config: ConfigDict) -> Programs:

@@ -138,21 +138,21 @@ def _model(values: Values) -> None:
 
 def _batch(values: Values) -> None:
     groups, size = values["rollout.groups"], values["rollout.group_size"]
-    devices, minibatches = values["devices"] or 1, values["update.minibatches"]
+    devices, minibatches = values["devices"] or 1, values["learner.minibatches"]
     trajectories, parts = groups * size, devices * minibatches
     if trajectories % parts:
         raise ConfigError(
             f"config.rollout.groups={groups} * rollout.group_size={size} = "
             f"{trajectories} trajectories do not split into devices={devices} * "
-            f"update.minibatches={minibatches} = {parts} equal parts; change one of "
+            f"learner.minibatches={minibatches} = {parts} equal parts; change one of "
             f"them so that {parts} divides {trajectories}"
         )
     most = trajectories // parts * values["env.max_steps"]
-    if values["update.microbatch"] > most:
+    if values["learner.microbatch"] > most:
         rule = f"a device's minibatch holds at most {most} sequences (one per step)"
         raise refuse(
-            "update.microbatch",
-            values["update.microbatch"],
+            "learner.microbatch",
+            values["learner.microbatch"],
             rule,
             f"set {most} or less",
         )
