@@ -67,7 +67,11 @@ class Environment(Protocol):
         """English of what the policy may see (host side)."""
 
     def parse(self, text: str) -> jax.Array:
-        """Response tokens for an English action (host side)."""
+        """Response tokens [response_length] for an English action (host side).
+
+        Text that means no action gives a malformed response and raises nothing: a
+        policy that writes text meets the same world as one that samples tokens.
+        """
 
     def render(self, state: State) -> str:
         """The whole state, hidden parts too: for people and reports only."""

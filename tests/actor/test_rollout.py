@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import toy
+from tests import toy
 
 from steppo_jax import vocabulary
 from steppo_jax.actor import rollout as module

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import toy
+from tests import toy
 
 from steppo_jax.learner import minibatches
 from steppo_jax.parallel import Devices

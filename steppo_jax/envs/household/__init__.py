@@ -98,13 +98,16 @@ class Household:
     # ---- text ---------------------------------------------------------------
     @property
     def instructions(self) -> str:
+        places = ", ".join(rules.RECEPTACLE_NAMES)
+        processes = "; ".join(
+            f"at {place} you can {verb} what you hold"
+            for verb, place, _ in rules.PROCESSES
+        )
         return (
-            "You are in a room with "
-            + ", ".join(rules.RECEPTACLE_NAMES)
-            + ". Cabinets and drawers must be open before you see or reach what is "
-            "inside. You can hold one object.\nYou can say: "
-            + ", ".join(rules.ACTIONS)
-            + ".\nA thought may come before the action: thought ; action."
+            f"You are in a room with {places}. What can be opened must be open "
+            "before you see or reach what is inside. You can hold one object; "
+            f"{processes}.\nYou can say: {', '.join(rules.ACTIONS)}.\n"
+            "A thought may come before the action: thought ; action."
         )
 
     def describe(self, observation: jax.Array) -> str:
