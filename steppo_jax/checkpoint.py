@@ -114,13 +114,20 @@ class Checkpoints:
         directory: pathlib.Path,
         keep: int = 2,
         say: Callable[[str], None] = logging.warning,
+        read_only: bool = False,
     ):
-        """Opens or makes `directory`; keeps the newest `keep`. `say` gets warnings."""
+        """Opens or makes `directory`; keeps the newest `keep`. `say` gets warnings.
+
+        `read_only` changes nothing on disk, for looking into a run that goes on.
+        """
         self._directory = directory.absolute()
-        self._say = say
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, cleanup_tmp_directories=True
-        )
+        self._say, self._read_only = say, read_only
+        if read_only:
+            options = ocp.CheckpointManagerOptions(read_only=True)
+        else:
+            options = ocp.CheckpointManagerOptions(
+                max_to_keep=keep, cleanup_tmp_directories=True
+            )
         self._manager = ocp.CheckpointManager(self._directory, options=options)
 
     def save(self, iteration: int, tree: Any) -> None:
@@ -150,7 +157,7 @@ class Checkpoints:
         something else, CheckpointsBroken where none can be read.
         """
         broken = []
-        for iteration in sorted(self._manager.all_steps(), reverse=True):
+        for iteration in reversed(self.iterations()):
             try:
                 tree = self._restore(iteration, abstract)
             except CheckpointMismatch:
@@ -167,6 +174,19 @@ class Checkpoints:
                 "delete the folder to start over"
             )
         return None
+
+    def iterations(self) -> list[int]:
+        """Iterations with a checkpoint, oldest first."""
+        return sorted(self._manager.all_steps())
+
+    def restore(self, iteration: int, abstract: Tree) -> Tree:
+        """The tree of one iteration. Raises Refused if there is none, or another."""
+        if iteration not in self.iterations():
+            raise CheckpointMismatch(
+                f"{self._directory} has no checkpoint {iteration}; there are "
+                f"{self.iterations()}"
+            )
+        return self._restore(iteration, abstract)
 
     def _restore(self, iteration: int, abstract: Tree) -> Tree:
         listed = self._manager.restore(
@@ -188,16 +208,18 @@ class Checkpoints:
 
     def _set_aside(self, broken: list[tuple[int, Exception]], used: int) -> None:
         for iteration, error in broken:
-            place = self._directory / str(iteration)
-            aside = place.with_name(f"{iteration}.broken")
-            shutil.rmtree(aside, ignore_errors=True)
-            place.rename(aside)
+            what = "left alone"
+            if not self._read_only:
+                place = self._directory / str(iteration)
+                aside = place.with_name(f"{iteration}.broken")
+                shutil.rmtree(aside, ignore_errors=True)
+                place.rename(aside)
+                self._manager.reload()
+                what = f"moved to {aside.name}"
             self._say(
-                f"checkpoint {iteration} cannot be read ({_line(error)}); moved to "
-                f"{iteration}.broken, going on from checkpoint {used}"
+                f"checkpoint {iteration} cannot be read ({_line(error)}); {what}, "
+                f"going on from checkpoint {used}"
             )
-        if broken:
-            self._manager.reload()
 
     def wait(self) -> None:
         """Returns when everything saved is on disk; raises if a save failed."""

@@ -8,8 +8,8 @@ from typing import Any
 import ml_collections
 
 from steppo_jax import credit, envs
-from steppo_jax.settings.errors import ConfigError, refuse, unknown, unknown_field
-from steppo_jax.settings.fields import FIELDS, WORDS, flat
+from steppo_jax.settings.errors import ConfigError, refuse, unknown
+from steppo_jax.settings.fields import FIELDS, WORDS, find, flat
 from steppo_jax.settings.ranges import broken
 
 Values = dict[str, Any]  # dotted name → value
@@ -29,8 +29,7 @@ def check(config: ml_collections.ConfigDict) -> None:
 
 def _types(values: Values) -> None:
     for name in values:
-        if name not in FIELDS:
-            raise unknown_field(name, FIELDS)
+        find(name)
     for name, field in FIELDS.items():
         if name not in values:
             raise ConfigError(f"config.{name} is missing; start from a preset")
@@ -138,21 +137,21 @@ def _model(values: Values) -> None:
 
 def _batch(values: Values) -> None:
     groups, size = values["rollout.groups"], values["rollout.group_size"]
-    devices, minibatches = values["devices"] or 1, values["update.minibatches"]
+    devices, minibatches = values["devices"] or 1, values["updates.minibatches"]
     trajectories, parts = groups * size, devices * minibatches
     if trajectories % parts:
         raise ConfigError(
             f"config.rollout.groups={groups} * rollout.group_size={size} = "
             f"{trajectories} trajectories do not split into devices={devices} * "
-            f"update.minibatches={minibatches} = {parts} equal parts; change one of "
+            f"updates.minibatches={minibatches} = {parts} equal parts; change one of "
             f"them so that {parts} divides {trajectories}"
         )
     most = trajectories // parts * values["env.max_steps"]
-    if values["update.microbatch"] > most:
+    if values["updates.microbatch"] > most:
         rule = f"a device's minibatch holds at most {most} sequences (one per step)"
         raise refuse(
-            "update.microbatch",
-            values["update.microbatch"],
+            "updates.microbatch",
+            values["updates.microbatch"],
             rule,
             f"set {most} or less",
         )
