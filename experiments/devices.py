@@ -35,7 +35,7 @@ def that_divide(config: ml_collections.ConfigDict, most: int) -> int:
     episodes = config.warm_start.episodes if config.warm_start.success else 0
 
     def fits(count: int) -> bool:
-        whole = trajectories % (count * config.updates.minibatches) == 0
+        whole = trajectories % (count * config.learner.minibatches) == 0
         return whole and episodes % count == 0
 
     return max((n for n in range(1, most + 1) if fits(n)), default=1)

@@ -19,7 +19,7 @@ from steppo_jax.parallel import Devices
 Progress = Callable[[int, int], None]  # episodes played, episodes in all
 
 
-def _silent(done: int, total: int) -> None:
+def silent(done: int, total: int) -> None:
     del done, total
 
 
@@ -63,7 +63,7 @@ class Evaluator:
         return self.devices.compile(body)
 
     def __call__(
-        self, params, tasks: Any, key: jax.Array, progress: Progress = _silent
+        self, params, tasks: Any, key: jax.Array, progress: Progress = silent
     ) -> dict[str, np.ndarray]:
         """Outcome of every task, in order: success, return, steps, tokens, …
 

@@ -7,7 +7,7 @@ callers that run on several devices pass `total`, which adds over devices.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -75,3 +75,20 @@ def segment_mean(x: jax.Array, segment: jax.Array, num_segments: int) -> jax.Arr
 def take(table: jax.Array, index: jax.Array, fill: float = 0) -> jax.Array:
     """table[index] along the first axis, and `fill` where index < 0."""
     return jnp.where(index < 0, fill, table[jnp.maximum(index, 0)])
+
+
+def number(keys: Sequence[jax.Array], valid: jax.Array) -> jax.Array:
+    """[B] int32: rows with equal keys share a number, counted from 0; else -1.
+
+    Turns ids of any size into segment ids below B, by one sort on the device.
+    """
+    order = jnp.lexsort((*reversed(keys), ~valid))
+    run = jnp.cumsum(starts_run(tuple(key[order] for key in keys))) - 1
+    rows = jnp.zeros_like(run).at[order].set(run, unique_indices=True)
+    return jnp.where(valid, rows, -1)
+
+
+def starts_run(keys: Sequence[jax.Array]) -> jax.Array:
+    """[B] True where any of the sorted keys differs from its entry before."""
+    change = jnp.stack([key[1:] != key[:-1] for key in keys]).any(0)
+    return jnp.append(jnp.ones((1,), bool), change)

@@ -41,7 +41,7 @@ def decoder_config(config: ConfigDict, env: Environment) -> DecoderConfig:
 def update_settings(config: ConfigDict) -> UpdateSettings:
     """The point of the grid that a config names."""
     estimator = credit.get(config.credit.estimator)
-    c, o, u = config.credit, config.objective, config.update
+    c, o, u = config.credit, config.objective, config.learner
     with_critic = estimator.critic != "none"
     optimizer = {
         name: config.policy[name] for name in ("grad_clip", "weight_decay", "adam_b2")
@@ -59,7 +59,7 @@ def update_settings(config: ConfigDict) -> UpdateSettings:
             clip_low=o.clip_low,
             clip_high=o.clip_high,
             dual_clip=o.dual_clip,
-            entropy_coef=o.entropy_coef,
+            entropy_coef=o.entropy_coef or None,
         ),
         aggregate=o.aggregate,
         constant=o.constant,
@@ -119,6 +119,10 @@ class Programs:
         """(state, steps, tokens) → (state, metrics); the given state is consumed."""
         return self.devices.compile(self.learner.update, donate=(0,))
 
+    @property
+    def trajectories_per_device(self) -> int:
+        return self.learner.settings.trajectories // self.devices.count
+
     def play_settings(self, decoding: str) -> RolloutSettings:
         env = self.config.env
         return RolloutSettings(
@@ -138,7 +142,7 @@ class Programs:
 
     def clone_settings(self) -> CloneSettings:
         w = self.config.warm_start.to_dict()
-        return CloneSettings(**w, microbatch=self.config.update.microbatch)
+        return CloneSettings(**w, microbatch=self.config.learner.microbatch)
 
 
 def build(config: ConfigDict) -> Programs:

@@ -18,6 +18,7 @@ from steppo_jax import masked, vocabulary
 from steppo_jax.actor.generate import Response
 from steppo_jax.actor.rollout import RolloutSettings, rollout
 from steppo_jax.envs.base import Environment
+from steppo_jax.errors import Refused
 from steppo_jax.learner import forward, microbatch
 from steppo_jax.models.heads import Policy
 from steppo_jax.parallel import Axis, Devices
@@ -36,7 +37,10 @@ class CloneSettings:
     microbatch: int
 
 
-class NotReached(RuntimeError):
+MEASURED_ON = 256  # tasks of the train panel that the success rate is taken from
+
+
+class NotReached(Refused):
     """Cloning ended before the wanted success rate."""
 
 
@@ -74,12 +78,12 @@ def cloning_updates(
         def body(carry, index, real):
             mask = tokens.response_mask[index] & real[:, None]
             inputs = forward.select(tokens, index)
-            (loss, n), grads = jax.value_and_grad(
+            summed = jax.grad(
                 lambda p: clone_loss(policy, p, inputs, mask), has_aux=True
             )(params)
-            return jax.tree.map(jnp.add, carry, (grads, loss, n))
+            return jax.tree.map(jnp.add, carry, summed)
 
-        zero = (jax.tree.map(jnp.zeros_like, params), jnp.float32(0), jnp.float32(0))
+        zero = (jax.tree.map(jnp.zeros_like, params), jnp.float32(0))
         return microbatch.walk(body, zero, order_S, count, settings.microbatch)
 
     def updates(axis: Axis, params, opt_state, key, first):
@@ -94,15 +98,15 @@ def cloning_updates(
             speak = expert_speaks(env, settings.expert_noise)
             zero = jnp.int32(0)
             shown = rollout(speak, env, play, this, task_N, id_N, id_N, zero)
-            grads, loss, n = axis.sum(gradient(params, shown.tokens))
+            grads, n = axis.sum(gradient(params, shown.tokens))
             grads = jax.tree.map(lambda g: g / jnp.maximum(n, 1), grads)
             change, opt_state = optimizer.update(grads, opt_state, params)
             params = optax.apply_updates(params, change)
-            return (params, opt_state), loss / jnp.maximum(n, 1)
+            return (params, opt_state), None
 
         steps = first + jnp.arange(settings.check_every)
-        (params, opt_state), loss = jax.lax.scan(one, (params, opt_state), steps)
-        return params, opt_state, loss.mean()
+        after, _ = jax.lax.scan(one, (params, opt_state), steps)
+        return after
 
     return updates
 
@@ -116,13 +120,13 @@ def clone(
     params: Any,
     key: jax.Array,
     measure: Callable[[Any], float],
-    tell: Callable[[int, float, float], None],
+    tell: Callable[[int, float], None],
 ) -> Any:
     """Policy parameters (one copy) that reach `settings.success`, as `measure` finds.
 
     Args:
       measure: replicated parameters → success rate by playing.
-      tell: told (updates made, loss, success) after every measurement.
+      tell: told (updates made, success) after every measurement.
 
     Raises:
       NotReached: if `max_updates` were not enough.
@@ -142,9 +146,9 @@ def clone(
     success = 0.0
     for made in range(0, settings.max_updates, settings.check_every):
         first = devices.replicate(jnp.int32(made))
-        params, opt_state, loss = program(params, opt_state, key, first)
+        params, opt_state = program(params, opt_state, key, first)
         success = measure(params)
-        tell(made + settings.check_every, float(devices.first(loss)), success)
+        tell(made + settings.check_every, success)
         if success >= settings.success:
             return devices.first(params)
     raise NotReached(

@@ -1,0 +1,25 @@
+"""Credit assignment: from rewards and values to advantages and value targets."""
+
+from steppo_jax.credit.base import (
+    Credit,
+    CreditBatch,
+    CreditSettings,
+    Estimator,
+)
+from steppo_jax.credit.normalise import normalise
+from steppo_jax.credit.registry import check, estimate, get, names, register
+from steppo_jax.credit.rows import from_rows
+
+__all__ = [
+    "Credit",
+    "CreditBatch",
+    "CreditSettings",
+    "Estimator",
+    "check",
+    "estimate",
+    "from_rows",
+    "get",
+    "names",
+    "normalise",
+    "register",
+]

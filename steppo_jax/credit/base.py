@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import jax
+import jax.numpy as jnp
 from flax import struct
 
 from steppo_jax import masked
@@ -48,6 +49,30 @@ class CreditBatch:
         """[B] sums of a token table over the response tokens of each step."""
         local = masked.segment_sum(x_SL, self.step_id, self.steps.num_rows)
         return self.axis.sum(local)
+
+    def num_tokens(self) -> jax.Array:
+        """[B] float32, response tokens of each step."""
+        return self.per_step(self.response_mask.astype(self.token_reward.dtype))
+
+    def step_reward(self, official: bool = False) -> jax.Array:
+        """[B] r_t = Σ of the token rewards of step t, so KL in the reward counts.
+
+        A step without response tokens keeps its environment reward. The official
+        code loses it (method.md §7.12): its twin gives 0 there.
+        """
+        summed = self.per_step(self.token_reward)
+        if official:
+            return masked.select(summed, self.steps.valid)
+        reward = jnp.where(self.num_tokens() > 0, summed, self.steps.reward)
+        return masked.select(reward, self.steps.valid)
+
+    def value_beyond(self, official: bool = False) -> jax.Array:
+        """[B] V after the last step: next_value where a limit cut the trajectory.
+
+        0 after termination, and always 0 in the official code (method.md §7.2).
+        """
+        cut = self.steps.truncated & ~self.steps.terminated & (not official)
+        return masked.select(self.next_value, cut)
 
     def to_tokens(self, x_B: jax.Array) -> jax.Array:
         """[S, L] the step's value at each of its response tokens, 0 elsewhere."""
@@ -85,6 +110,9 @@ class Estimator:
     level: Level  # shape of what it returns
     critic: CriticKind  # which values it reads
     options: tuple[str, ...]  # fields of CreditSettings it uses; others are refused
+    required: tuple[str, ...] = ()  # those of them that have no default
+    normalise: str = "none"  # usual normalisation, the official code's for this one
     needs_groups: bool = False  # meaningless with one trajectory per task
+    needs_state_keys: bool = False  # compares steps by Steps.state_key
     needs_branching: bool = False  # reads Steps.branch_advantage
     summary: str = ""  # one line for --help and the docs table

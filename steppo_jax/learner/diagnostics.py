@@ -5,14 +5,14 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from steppo_jax import masked
+from steppo_jax import masked, objective
 from steppo_jax.learner.gradients import Tables
 from steppo_jax.parallel import Axis
 from steppo_jax.structs import Steps
 
 
 def of_batch(
-    axis: Axis, steps: Steps, tables: Tables, entropy_SL: jax.Array
+    axis: Axis, steps: Steps, tables: Tables, entropy_SL: jax.Array, with_critic: bool
 ) -> dict[str, jax.Array]:
     """Of the data as collected, before any update.
 
@@ -28,39 +28,46 @@ def of_batch(
 
     num_steps = axis.sum(steps.valid.sum().astype(jnp.float32))
     num_tokens = axis.sum(mask.sum().astype(jnp.float32))
-    segment = axis.sum((tokens.segment > 0).sum().astype(jnp.float32))
-    valued = mask if tables.per_token else steps.valid
+    used = axis.sum((tokens.segment > 0).sum().astype(jnp.float32))
     metrics = {
-        "entropy": mean(entropy_SL, mask),
-        "sampler_gap_mean": mean(gap, mask),
-        "sampler_gap_max": axis.max(masked.select(gap, mask).max()),
-        "num_steps": num_steps,
-        "num_tokens": num_tokens,
-        "tokens_per_response": masked.divide(num_tokens, num_steps),
-        "padding_fraction": 1 - segment / (tokens.segment.size * axis.size),
-        "advantage_abs": mean(jnp.abs(tables.advantage), mask),
-        "value_mean": mean(tables.old_value, valued),
-        "value_target_mean": mean(tables.target, valued),
-        "explained_variance": explained_variance(
-            tables.old_value, tables.target, valued, axis
-        ),
+        "policy/entropy": mean(entropy_SL, mask),
+        "policy/sampler_gap_mean": mean(gap, mask),
+        "policy/sampler_gap_max": axis.max(masked.select(gap, mask).max()),
+        "policy/advantage_abs": mean(jnp.abs(tables.advantage), mask),
+        "train/tokens_per_response": masked.divide(num_tokens, num_steps),
+        "data/steps": num_steps,
+        "data/tokens": num_tokens,
+        "data/padding_fraction": 1 - used / (tokens.segment.size * axis.size),
     }
+    if with_critic:
+        value, target = tables.old_value, tables.target
+        valued = mask if tables.per_token else steps.valid
+        metrics |= {
+            "critic/value_mean": mean(value, valued),
+            "critic/target_mean": mean(target, valued),
+            "critic/explained_variance": objective.explained_variance(
+                value, target, valued, axis.sum
+            ),
+        }
     return metrics
 
 
-def explained_variance(value, target, mask, axis: Axis) -> jax.Array:
-    """1 − Var(target − value) / Var(target) over mask; 0 where the target is constant."""
-    _, unexplained = masked.moments(target - value, mask, total=axis.sum)
-    _, variance = masked.moments(target, mask, total=axis.sum)
-    return jnp.where(variance > 0, 1 - masked.divide(unexplained, variance), 0.0)
+NAMES = {"approx_kl": "kl", "ratio": "ratio_mean"}  # of diagnostics, as metrics
 
 
 def of_minibatches(parts: dict) -> dict[str, jax.Array]:
-    """Of the optimizer steps: means over all minibatches, weighted by their counts."""
-    sums, norm = parts["policy"]
-    metrics = sums.means() | {"policy_grad_norm": norm.mean()}
-    if "critic" in parts:
-        loss, count, critic_norm = parts["critic"]
-        metrics["value_loss"] = masked.divide(loss.sum(), count.sum())
-        metrics["critic_grad_norm"] = critic_norm.mean()
+    """Of the optimizer steps: means over all minibatches, weighted by their counts.
+
+    Entropy is left out: `of_batch` has it before any update.
+    """
+    metrics = {}
+    for network, (sums, norm) in parts.items():
+        found = {"loss": (sums.loss, sums.count)} | sums.diagnostics
+        found.pop("entropy", None)
+        for name, (total, count) in found.items():
+            mean = masked.divide(total.sum(), count.sum())
+            metrics[f"{network}/{NAMES.get(name, name)}"] = mean
+        for name, x in sums.maxima.items():
+            metrics[f"{network}/{name}"] = x.max()
+        metrics[f"{network}/grad_norm"] = norm.mean()
     return metrics

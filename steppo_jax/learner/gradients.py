@@ -41,7 +41,7 @@ def of_policy(
     """Gradient of the summed policy loss over the first `count` of order_S."""
     t = tables
 
-    def body(carry, index, real):
+    def body(index, real):
         step_id = jnp.where(real[:, None], t.tokens.step_id[index], NO_STEP)
         inputs = forward.select(t.tokens, index)
 
@@ -62,17 +62,14 @@ def of_policy(
             )
             return sums.loss, sums
 
-        grads, sums = jax.grad(loss, has_aux=True)(params)
-        total, so_far = carry
-        return jax.tree.map(jnp.add, total, grads), so_far.merge(sums)
+        return jax.grad(loss, has_aux=True)(params)
 
-    zero = (jax.tree.map(jnp.zeros_like, params), LossSums.zero())
-    return microbatch.walk(body, zero, order_S, count, settings.microbatch)
+    return _add_up(body, params, order_S, count, settings.microbatch)
 
 
 def of_critic(
     critic: Critic, params, tables: Tables, order_S, count, settings
-) -> tuple[dict, tuple[jax.Array, jax.Array]]:
+) -> tuple[dict, LossSums]:
     """Gradient of the summed value loss over the first `count` of order_S.
 
     A step critic is trained where it is read: at the last prompt token, so it sees
@@ -82,7 +79,7 @@ def of_critic(
     t = tables
     columns = t.tokens.token.shape[1] if t.per_token else t.value_step.shape[1]
 
-    def body(carry, index, real):
+    def body(index, real):
         inputs = forward.select(t.tokens, index, columns)
         if t.per_token:
             mask = t.tokens.response_mask[index]
@@ -98,7 +95,7 @@ def of_critic(
             value = critic.apply(params, *inputs)
             if t.per_token:
                 value = forward.after(value)
-            return objective.value_loss(
+            sums = objective.value_loss(
                 value,
                 old,
                 target,
@@ -107,17 +104,28 @@ def of_critic(
                 unit,
                 settings.value_clip,
             )
+            return sums.loss, sums
 
-        (value, n), grads = jax.value_and_grad(loss, has_aux=True)(params)
-        return jax.tree.map(jnp.add, carry, (grads, (value, n)))
+        return jax.grad(loss, has_aux=True)(params)
 
-    zero = (jax.tree.map(jnp.zeros_like, params), (jnp.float32(0), jnp.float32(0)))
-    return microbatch.walk(body, zero, order_S, count, settings.microbatch)
+    return _add_up(body, params, order_S, count, settings.microbatch)
 
 
-def over_devices(axis: Axis, sums: LossSums) -> LossSums:
-    """The sums of all devices."""
-    return sums.over(axis)
+def _add_up(part, params, order_S, count, size: int) -> tuple[dict, LossSums]:
+    """Adds `part(index, real) → (gradient, sums)` over the first `count` of order_S."""
+
+    def body(carry, index, real):
+        (grads, sums), (more, others) = carry, part(index, real)
+        return jax.tree.map(jnp.add, grads, more), objective.merge(sums, others)
+
+    shapes = jax.eval_shape(part, order_S[:1], order_S[:1] >= 0)
+    zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    return microbatch.walk(body, zero, order_S, count, size)
+
+
+def over_devices(axis: Axis, grads, sums: LossSums) -> tuple[dict, LossSums]:
+    """Gradient and sums of all devices together."""
+    return axis.sum(grads), objective.over_devices(sums, axis)
 
 
 def step(

@@ -23,7 +23,7 @@ def assign(
     if num_trajectories % num_minibatches:
         raise ValueError(
             f"{num_trajectories} trajectories a device do not divide into "
-            f"update.minibatches={num_minibatches}; choose a divisor"
+            f"learner.minibatches={num_minibatches}; choose a divisor"
         )
     runs = num_trajectories // num_minibatches
     run_R = first // num_minibatches + jnp.arange(runs)

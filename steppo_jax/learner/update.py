@@ -26,6 +26,7 @@ from steppo_jax.parallel import Axis
 from steppo_jax.structs import Steps, Tokens
 
 Metrics = dict[str, jax.Array]
+Seen = dict[str, jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +68,17 @@ class Learner:
             critic = self.critic.init(jax.random.fold_in(key, 2), *inputs)
         return create(policy, critic, *self.optimizers(), key)
 
+    def start_from(self, fresh: LearnerState, policy) -> LearnerState:
+        """The state with given policy parameters; a critic begins with their decoder.
+
+        The value head stays as it was made, near zero (method.md §1.5).
+        """
+        critic = fresh.critic
+        if self.critic is not None:
+            copied = jax.tree.map(jnp.copy, policy["params"]["decoder"])
+            critic = {"params": critic["params"] | {"decoder": copied}}
+        return create(policy, critic, *self.optimizers(), fresh.key)
+
     def optimizers(self) -> tuple[optax.GradientTransformation, ...]:
         """(policy's, critic's); the identity where there is no critic."""
         s = self.settings
@@ -75,14 +87,18 @@ class Learner:
 
     def update(
         self, axis: Axis, now: LearnerState, steps: Steps, tokens: Tokens
-    ) -> tuple[LearnerState, Metrics]:
+    ) -> tuple[LearnerState, Metrics, Seen]:
         """Learns from one rollout: `epochs × minibatches` optimizer steps.
 
         Args:
           steps, tokens: this device's share, whole trajectories, in order of id.
+
+        Returns:
+          The new state, metrics of the iteration, and for people what the learner
+          saw in each step: value and (normalised) advantage, [B] each.
         """
         s = self.settings
-        tables, metrics = self._prepare(axis, now, steps, tokens)
+        tables, metrics, seen = self._prepare(axis, now, steps, tokens)
         orders, counts = self._deal(axis, now, steps, tokens)
         learns = now.iteration >= s.critic_warmup
 
@@ -100,8 +116,8 @@ class Learner:
 
         after, parts = jax.lax.scan(minibatch, now, (orders, counts))
         metrics |= diagnostics.of_minibatches(parts)
-        metrics["updates"] = after.num_updates
-        return after.replace(iteration=now.iteration + 1), metrics
+        metrics["policy/updates"] = after.num_updates
+        return after.replace(iteration=now.iteration + 1), metrics, seen
 
     def _prepare(self, axis: Axis, now: LearnerState, steps: Steps, tokens: Tokens):
         """All that is computed once on the whole batch, before any update."""
@@ -127,8 +143,10 @@ class Learner:
             num_steps=steps.num_rows,
             per_token=per_token,
         )
-        metrics = diagnostics.of_batch(axis, steps, tables, entropy_SL)
-        return tables, metrics
+        metrics = diagnostics.of_batch(
+            axis, steps, tables, entropy_SL, self.critic is not None
+        )
+        return tables, metrics, seen_by_step(steps, tables)
 
     def _deal(self, axis: Axis, now: LearnerState, steps: Steps, tokens: Tokens):
         """[E·M, S] sequences of each minibatch, its own first, and [E·M] how many."""
@@ -156,7 +174,7 @@ class Learner:
         grads, sums = gradients.of_policy(
             self.policy, carry.policy, tables, order_S, count, s
         )
-        grads, sums = axis.sum(grads), gradients.over_devices(axis, sums)
+        grads, sums = gradients.over_devices(axis, grads, sums)
         optimizer, _ = self.optimizers()
         params, opt_state, norm = gradients.step(
             optimizer, grads, sums.count, carry.policy_opt, carry.policy
@@ -178,9 +196,19 @@ class Learner:
         grads, sums = gradients.of_critic(
             self.critic, carry.critic, tables, order_S, count, s
         )
-        grads, (loss, n) = axis.sum((grads, sums))
+        grads, sums = gradients.over_devices(axis, grads, sums)
         _, optimizer = self.optimizers()
         params, opt_state, norm = gradients.step(
-            optimizer, grads, n, carry.critic_opt, carry.critic
+            optimizer, grads, sums.count, carry.critic_opt, carry.critic
         )
-        return carry.replace(critic=params, critic_opt=opt_state), (loss, n, norm)
+        return carry.replace(critic=params, critic_opt=opt_state), (sums, norm)
+
+
+def seen_by_step(steps: Steps, tables: Tables) -> Seen:
+    """Value and advantage of each step, [B]; means over its tokens where per token."""
+    step_id, rows = tables.tokens.step_id, steps.num_rows
+    value = tables.old_value
+    if tables.per_token:
+        value = masked.segment_mean(value, step_id, rows)
+    advantage = masked.segment_mean(tables.advantage, step_id, rows)
+    return {"value": value, "advantage": advantage}

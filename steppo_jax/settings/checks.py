@@ -137,21 +137,21 @@ def _model(values: Values) -> None:
 
 def _batch(values: Values) -> None:
     groups, size = values["rollout.groups"], values["rollout.group_size"]
-    devices, minibatches = values["devices"] or 1, values["updates.minibatches"]
+    devices, minibatches = values["devices"] or 1, values["learner.minibatches"]
     trajectories, parts = groups * size, devices * minibatches
     if trajectories % parts:
         raise ConfigError(
             f"config.rollout.groups={groups} * rollout.group_size={size} = "
             f"{trajectories} trajectories do not split into devices={devices} * "
-            f"updates.minibatches={minibatches} = {parts} equal parts; change one of "
+            f"learner.minibatches={minibatches} = {parts} equal parts; change one of "
             f"them so that {parts} divides {trajectories}"
         )
     most = trajectories // parts * values["env.max_steps"]
-    if values["updates.microbatch"] > most:
+    if values["learner.microbatch"] > most:
         rule = f"a device's minibatch holds at most {most} sequences (one per step)"
         raise refuse(
-            "updates.microbatch",
-            values["updates.microbatch"],
+            "learner.microbatch",
+            values["learner.microbatch"],
             rule,
             f"set {most} or less",
         )

@@ -100,7 +100,7 @@ TREE: dict[str, Any] = {
         "value_clip": optional(float),  # largest change of V that counts; None = off
         "warmup_iterations": optional(int, 5),  # critic only, policy rests
     },
-    "updates": {  # not "update": that is a method of ConfigDict
+    "learner": {
         "epochs": 1,  # passes over one rollout
         "minibatches": 4,  # optimizer updates per epoch, of whole trajectories
         "microbatch": 16,  # sequences per gradient slice (memory and cache)

@@ -95,9 +95,9 @@ RANGES: dict[str, Range] = {
     "critic.learning_rate": above(0),
     "critic.value_clip": above(0),
     "critic.warmup_iterations": at_least(0),
-    "updates.epochs": at_least(1),
-    "updates.minibatches": at_least(1),
-    "updates.microbatch": at_least(1),
+    "learner.epochs": at_least(1),
+    "learner.minibatches": at_least(1),
+    "learner.microbatch": at_least(1),
     "warm_start.success": Range(
         "must lie in [0, 1), 0 for no warm start", lambda x: 0 <= x < 1
     ),
