@@ -121,6 +121,8 @@ def _parse(arguments: list[str]) -> list[str]:
 def help_text() -> str:
     """What --help prints: the job, its flags, the methods and all fields."""
     lines = [sys.modules["__main__"].__doc__ or "", flags.FLAGS.main_module_help()]
+    if "config" not in flags.FLAGS:
+        return "\n".join(lines)
     lines += ["", "Methods:"]
     lines += [f"  {name:8} {m.summary}" for name, m in methods.METHODS.items()]
     lines += ["", "Fields (--config.FIELD=VALUE) and defaults; a method sets the rest:"]

@@ -122,12 +122,13 @@ class Checkpoints:
         """
         self._directory = directory.absolute()
         self._say, self._read_only = say, read_only
-        if read_only:
-            options = ocp.CheckpointManagerOptions(read_only=True)
-        else:
-            options = ocp.CheckpointManagerOptions(
-                max_to_keep=keep, cleanup_tmp_directories=True
-            )
+        if read_only and not directory.is_dir():
+            raise CheckpointMismatch(f"{directory}: there are no checkpoints; train")
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep,
+            cleanup_tmp_directories=not read_only,
+            create=not read_only,
+        )
         self._manager = ocp.CheckpointManager(self._directory, options=options)
 
     def save(self, iteration: int, tree: Any) -> None:

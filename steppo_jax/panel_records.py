@@ -95,7 +95,12 @@ def _summary(panel: str, kind: Kind, rows: list[Mapping[str, Any]]) -> Summary:
     )
 
 
+def of_file(path: pathlib.Path) -> list[Summary]:
+    """Summaries of one panel's file, in order of iteration."""
+    return summarise(path.stem, records.read(path))
+
+
 def read(workdir: pathlib.Path) -> dict[str, list[Summary]]:
     """Panel → summaries in order of iteration, of every panel of a run."""
     paths = sorted((workdir / FOLDER).glob("*.jsonl"))
-    return {path.stem: summarise(path.stem, records.read(path)) for path in paths}
+    return {path.stem: of_file(path) for path in paths}
