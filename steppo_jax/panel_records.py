@@ -61,6 +61,7 @@ def write(
     for task in range(lengths["golden_steps"]):
         row = {name: column[task] for name, column in columns.items()}
         lines.append({**key, "task": task, **row})
+    lines.sort(key=lambda r: (*(r[k] for k in key), r["task"]))
     path.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(records.dumps(line) + "\n" for line in lines)
     records.write_atomically(path, text)
