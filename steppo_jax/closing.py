@@ -48,6 +48,29 @@ def success_table(found: dict[str, list[panel_records.Summary]]) -> Table:
     return table
 
 
+def panel_table(summaries: list[panel_records.Summary]) -> Table:
+    """Everything about some evaluations, one row each, and how they decoded."""
+    done = ", ".join(str(i) for i in sorted({s.kind.iteration for s in summaries}))
+    table = Table(title=f"Frozen panels after {done} iterations (95 % intervals)")
+    for name in ("panel", "tasks", "success", "return", "steps", "golden"):
+        table.add_column(name, no_wrap=True)
+    for s in summaries:
+        table.add_row(
+            s.panel,
+            str(s.episodes),
+            percent(s.success),
+            s.returns.text(".2f"),
+            f"{s.steps:.1f}",
+            f"{s.golden_steps:.1f}",
+        )
+    ways = {(s.kind.decoding, s.kind.seed) for s in summaries}
+    table.caption = "; ".join(
+        "greedy decoding" if way == "greedy" else f"sampled decoding, seed {seed}"
+        for way, seed in sorted(ways)
+    )
+    return table
+
+
 def show(workdir: pathlib.Path, console: Console | None = None) -> None:
     """Prints the table and the files of the run in `workdir`."""
     console = console or Console()

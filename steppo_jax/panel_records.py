@@ -61,6 +61,7 @@ def write(
     for task in range(lengths["golden_steps"]):
         row = {name: column[task] for name, column in columns.items()}
         lines.append({**key, "task": task, **row})
+    lines.sort(key=lambda r: (*(r[k] for k in key), r["task"]))
     path.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(records.dumps(line) + "\n" for line in lines)
     records.write_atomically(path, text)
@@ -95,7 +96,12 @@ def _summary(panel: str, kind: Kind, rows: list[Mapping[str, Any]]) -> Summary:
     )
 
 
+def of_file(path: pathlib.Path) -> list[Summary]:
+    """Summaries of one panel's file, in order of iteration."""
+    return summarise(path.stem, records.read(path))
+
+
 def read(workdir: pathlib.Path) -> dict[str, list[Summary]]:
     """Panel → summaries in order of iteration, of every panel of a run."""
     paths = sorted((workdir / FOLDER).glob("*.jsonl"))
-    return {path.stem: summarise(path.stem, records.read(path)) for path in paths}
+    return {path.stem: of_file(path) for path in paths}

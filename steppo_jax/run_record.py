@@ -88,6 +88,16 @@ def load(workdir: pathlib.Path) -> tuple[ml_collections.ConfigDict, dict[str, An
         ) from None
 
 
+def check_environment(record: dict[str, Any], env_version: str) -> None:
+    """Raises WorkdirError unless the run has this version of its environment."""
+    made_with = record.get("environment", {}).get("version")
+    if made_with != env_version:
+        raise WorkdirError(
+            f"environment version: the run was made with {made_with!r}, this code has "
+            f"{env_version!r}, which behaves differently; use the commit of the run"
+        )
+
+
 def _flat(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     out: dict[str, Any] = {}
     for name, value in record.items():

@@ -7,13 +7,14 @@ program, or `check` refuses the value and says what to do instead.
 
 from steppo_jax.settings.checks import check
 from steppo_jax.settings.errors import ConfigError
-from steppo_jax.settings.fields import FIELDS, flat, from_dict, tree
+from steppo_jax.settings.fields import FIELDS, find, flat, from_dict, tree
 from steppo_jax.settings.text import parse, update
 
 __all__ = [
     "FIELDS",
     "ConfigError",
     "check",
+    "find",
     "flat",
     "from_dict",
     "parse",

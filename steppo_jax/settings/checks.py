@@ -8,8 +8,8 @@ from typing import Any
 import ml_collections
 
 from steppo_jax import credit, envs
-from steppo_jax.settings.errors import ConfigError, refuse, unknown, unknown_field
-from steppo_jax.settings.fields import FIELDS, WORDS, flat
+from steppo_jax.settings.errors import ConfigError, refuse, unknown
+from steppo_jax.settings.fields import FIELDS, WORDS, find, flat
 from steppo_jax.settings.ranges import broken
 
 Values = dict[str, Any]  # dotted name → value
@@ -29,8 +29,7 @@ def check(config: ml_collections.ConfigDict) -> None:
 
 def _types(values: Values) -> None:
     for name in values:
-        if name not in FIELDS:
-            raise unknown_field(name, FIELDS)
+        find(name)
     for name, field in FIELDS.items():
         if name not in values:
             raise ConfigError(f"config.{name} is missing; start from a preset")

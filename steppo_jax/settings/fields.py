@@ -144,6 +144,13 @@ FIELDS: dict[str, Field] = {
 }
 
 
+def find(name: str) -> Field:
+    """The field with this dotted name. Raises ConfigError if there is none."""
+    if name not in FIELDS:
+        raise unknown_field(name, FIELDS)
+    return FIELDS[name]
+
+
 def tree() -> ml_collections.ConfigDict:
     """A fresh configuration: defaults, and None where a preset must still choose."""
     config = ml_collections.ConfigDict()
@@ -176,8 +183,7 @@ def from_dict(values: Mapping[str, Any]) -> ml_collections.ConfigDict:
     """
     given = _flatten(values)
     for name in given:
-        if name not in FIELDS:
-            raise unknown_field(name, FIELDS)
+        find(name)
     config = tree()
     for name, field in FIELDS.items():
         if name not in given:

@@ -6,8 +6,8 @@ from typing import Any
 
 import ml_collections
 
-from steppo_jax.settings.errors import refuse, unknown_field
-from steppo_jax.settings.fields import FIELDS, WORDS
+from steppo_jax.settings.errors import refuse
+from steppo_jax.settings.fields import WORDS, find
 
 BOOLEANS = {"true": True, "false": False}
 
@@ -33,9 +33,7 @@ def parse(kind: type, text: str) -> Any:
 
 def update(config: ml_collections.ConfigDict, name: str, text: str) -> None:
     """Sets one field from text. Raises ConfigError for a wrong name or type."""
-    if name not in FIELDS:
-        raise unknown_field(name, FIELDS)
-    field = FIELDS[name]
+    field = find(name)
     try:
         value = parse(field.kind, text)
     except ValueError as error:
