@@ -130,9 +130,7 @@ def play(
     id_N = jnp.array(list(ids), jnp.int32)
     group_N = id_N // group_size
     task_N = group_N % NUM_GOALS
-    settings = RolloutSettings(
-        env.max_steps, env.on_time_limit, temperature, decoding
-    )
+    settings = RolloutSettings(env.max_steps, env.on_time_limit, temperature, decoding)
     weights = params() if policy_params is None else policy_params
     speak = policy_speaks(POLICY, weights, env, settings)
     key = jax.random.key(seed)
@@ -145,7 +143,9 @@ def learner(method: str = "steppo", **changes) -> Learner:
     point = GRID[method]
     gae = point["estimator"].endswith("gae")
     credit = (
-        CreditSettings(gamma=0.9, lam=0.8) if gae else CreditSettings(divide_by_std=True)
+        CreditSettings(gamma=0.9, lam=0.8)
+        if gae
+        else CreditSettings(divide_by_std=True)
     )
     settings = dict(
         estimator=point["estimator"],

@@ -156,7 +156,7 @@ class Decoder(nn.Module):
         place: jax.Array | None = None,
         mask_SLC: jax.Array | None = None,
     ) -> tuple[jax.Array, Cache]:
-        """Hidden states [S, L, D] after the final norm, and each layer's keys and values.
+        """Hidden states [S, L, D] after the final norm; keys and values by layer.
 
         Whole sequences: give `segment_SL`; the returned cache holds the L places.
         With a cache: give `cache` (capacity C), the `place` at which the L tokens

@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests import toy
 
 from steppo_jax import vocabulary
 from steppo_jax.actor import rollout as module
 from steppo_jax.actor.rollout import RolloutSettings, rollout
 from steppo_jax.learner import forward
 from steppo_jax.vocabulary import EOS, PAD
+from tests import toy
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,9 @@ def test_an_episode_is_the_same_in_any_slot_and_company(played):
         np.testing.assert_array_equal(
             alone.tokens.token[rows], played.tokens.token[there]
         )
-        np.testing.assert_array_equal(alone.steps.reward[rows], played.steps.reward[there])
+        np.testing.assert_array_equal(
+            alone.steps.reward[rows], played.steps.reward[there]
+        )
 
 
 def test_another_key_gives_other_episodes(played):
@@ -115,7 +117,9 @@ def test_greedy_takes_the_likeliest_token_and_ignores_the_key():
     )
     likeliest = np.asarray(jnp.argmax(logits, -1))[:, :-1]
     said = np.asarray(tokens.response_mask)[:, 1:]
-    np.testing.assert_array_equal(likeliest[said], np.asarray(tokens.token)[:, 1:][said])
+    np.testing.assert_array_equal(
+        likeliest[said], np.asarray(tokens.token)[:, 1:][said]
+    )
 
 
 def test_bootstrap_appends_the_true_next_prompt_of_cut_episodes():
@@ -154,7 +158,9 @@ def test_the_expert_speaks_through_the_same_door():
     )
     np.testing.assert_array_equal(rolled.outcome["success"], [1, 1, 1])
     np.testing.assert_array_equal(rolled.outcome["steps"], [1, 1, 1])
-    np.testing.assert_array_equal(rolled.tokens.response_mask.sum(axis=1), [2, 0, 0] * 3)
+    np.testing.assert_array_equal(
+        rolled.tokens.response_mask.sum(axis=1), [2, 0, 0] * 3
+    )
 
 
 def test_keep_selects_episode_by_episode():

@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests import toy
 
 from steppo_jax.learner import minibatches
 from steppo_jax.parallel import Devices
 from steppo_jax.structs import Tokens
+from tests import toy
 
 METHODS = list(toy.GRID)
 
@@ -220,8 +220,12 @@ def test_the_second_call_does_not_compile(rolled, capfd):
     the = toy.learner("steppo")
     devices = Devices.local(1)
     program = devices.compile(the.update, donate=(0,))
-    state, *_ = program(devices.replicate(the.init(jax.random.key(3))), rolled.steps, rolled.tokens)
+    state, *_ = program(
+        devices.replicate(the.init(jax.random.key(3))), rolled.steps, rolled.tokens
+    )
     with jax.log_compiles():
-        fewer = rolled.steps.replace(valid=rolled.steps.valid & (rolled.steps.traj_id < 5))
+        fewer = rolled.steps.replace(
+            valid=rolled.steps.valid & (rolled.steps.traj_id < 5)
+        )
         program(state, fewer, rolled.tokens)
     assert "Compiling" not in capfd.readouterr().err
