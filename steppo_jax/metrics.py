@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import tensorboardX
+from absl import logging
 
 from steppo_jax.progress import Progress
 from steppo_jax.records import Records
@@ -43,7 +44,9 @@ class Metrics:
         """Drops what was written of iterations from `start` on, then appends."""
         self._progress = progress
         self._records = Records(workdir / FILE)
-        self._records.truncate(start)
+        kept = self._records.truncate(start)
+        if kept != start:  # a machine that lost power, or a file that was edited
+            logging.warning("%s has %d of %d iterations", FILE, kept, start)
         self._events = tensorboardX.SummaryWriter(
             logdir=str(workdir / EVENTS), purge_step=start, flush_secs=10
         )

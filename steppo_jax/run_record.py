@@ -8,66 +8,23 @@ and environment version that started it; one process at a time holds the folder.
 from __future__ import annotations
 
 import fcntl
-import importlib.metadata
 import os
 import pathlib
 import platform
-import subprocess
 from typing import Any, TextIO
 
-import jax
 import ml_collections
 from absl import logging
 
-import steppo_jax
-from steppo_jax import records, settings
+from steppo_jax import provenance, records, settings
 from steppo_jax.errors import Refused
 
 FILE, LOCK = "config.json", ".lock"
-PACKAGES = (
-    "jax",
-    "jaxlib",
-    "flax",
-    "optax",
-    "orbax-checkpoint",
-    "ml-collections",
-    "numpy",
-)
+LEAVES = ("checkpoints", "metrics.jsonl", "eval")  # what only a run makes
 
 
 class WorkdirError(Refused):
     """A run folder that cannot be written, is in use, or belongs to another run."""
-
-
-def git_commit() -> str | None:
-    """Commit of the checkout this package runs from, "+changes" if edited; or None."""
-    here = pathlib.Path(__file__).resolve()
-
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(here.parent), *words]
-        return subprocess.run(
-            command, check=True, capture_output=True, text=True, timeout=10
-        ).stdout.strip()
-
-    try:
-        git("ls-files", "--error-unmatch", here.name)  # not a stranger's checkout
-        edited = git("status", "--porcelain", "--untracked-files=no")
-        return git("rev-parse", "HEAD") + ("+changes" if edited else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def describe(config: ml_collections.ConfigDict, env_version: str) -> dict[str, Any]:
-    """The content of config.json. Starts jax's backend."""
-    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {
-        "config": config.to_dict(),
-        "environment": {"name": config.env.name, "version": env_version},
-        "commit": git_commit(),
-        "packages": {"steppo_jax": steppo_jax.__version__, **packages},
-        "python": platform.python_version(),
-        "devices": [device.device_kind for device in jax.local_devices()],
-    }
 
 
 def load(workdir: pathlib.Path) -> tuple[ml_collections.ConfigDict, dict[str, Any]]:
@@ -157,16 +114,25 @@ class Run:
         self.workdir = workdir
         self._file = _lock(workdir)
         try:
-            self.record = describe(config, env_version)
+            self.record = provenance.describe(config, env_version)
             self.resumed = (workdir / FILE).exists()
             if self.resumed:
                 self._join(load(workdir)[1])
             else:
-                text = records.dumps(self.record, indent=2)
-                records.write_atomically(workdir / FILE, text + "\n")
+                self._begin()
         except BaseException:
             self.close()
             raise
+
+    def _begin(self) -> None:
+        left = [name for name in LEAVES if (self.workdir / name).exists()]
+        if left:
+            raise WorkdirError(
+                f"workdir {self.workdir} has {', '.join(left)} of a run but no {FILE}; "
+                "put it back, empty the folder, or use another workdir"
+            )
+        text = records.dumps(self.record, indent=2)
+        records.write_atomically(self.workdir / FILE, text + "\n")
 
     def _join(self, old: dict[str, Any]) -> None:
         def differ(*names: str) -> list[str]:

@@ -44,6 +44,18 @@ def test_a_resumed_run_has_every_iteration_once(tmp_path):
     assert found == [{"iteration": i, **values(i)} for i in range(4)]
 
 
+def test_missing_iterations_are_reported(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        metrics.logging, "warning", lambda text, *args: said.append(text % args)
+    )
+    write(tmp_path, 0, 2)
+    write(tmp_path, 2, 3)
+    assert said == []
+    write(tmp_path, 5, 6)
+    assert said == ["metrics.jsonl has 3 of 5 iterations"]
+
+
 def test_events_are_written_and_purged_on_resume(tmp_path):
     write(tmp_path, 0, 2)
     folder = tmp_path / metrics.EVENTS

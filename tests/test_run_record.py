@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from configs import household
-from steppo_jax import records, run_record
+from steppo_jax import provenance, records, run_record
 from steppo_jax.run_record import Run, WorkdirError
 
 
@@ -107,13 +107,20 @@ def test_a_damaged_record_is_refused_in_one_line(tmp_path, text):
         Run(tmp_path, household.get_config(), "1")
 
 
+def test_leftovers_of_a_run_without_its_record_are_refused(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(WorkdirError, match="has checkpoints of a run but no config"):
+        Run(tmp_path, household.get_config(), "1")
+    assert not (tmp_path / run_record.FILE).exists()
+
+
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(WorkdirError, match="no run was started there"):
         run_record.load(tmp_path)
 
 
 def test_the_commit_is_that_of_this_checkout_or_nothing():
-    commit = run_record.git_commit()
+    commit = provenance.git_commit()
     assert commit is None or len(commit.removesuffix("+changes")) == 40
 
 

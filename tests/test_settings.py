@@ -171,6 +171,12 @@ def test_every_field_changes_the_program_or_is_refused(method, field):
     assert effects(config) != effects(base)
 
 
+def test_the_learner_uses_the_temperature_of_the_rollout():
+    p = programs.build(household.get_config("steppo,rollout.temperature=0.7"))
+    assert p.learner.settings.temperature == 0.7
+    assert p.play_settings("sampled").temperature == 0.7
+
+
 def assert_helpful(error, field: str, value) -> None:
     text = str(error.value)
     assert "\n" not in text
