@@ -17,6 +17,8 @@ from tests.envs.household_cases import hidden_variant
 ENV = Household()
 STEP = jax.jit(ENV.step)
 RESET = jax.jit(ENV.reset)
+EXPERT = jax.jit(ENV.expert)
+ACTION_OF = jax.jit(language.action_of)
 APPLY_ALL = jax.jit(
     jax.vmap(jax.vmap(rules.apply, in_axes=(None, 0)), in_axes=(0, None))
 )
@@ -180,7 +182,7 @@ def test_render_shows_the_hidden_things():
 def test_the_step_counter_saturates_at_the_limit():
     env = Household(max_steps=2)
     step = jax.jit(env.step)
-    state, observation = env.reset(jax.random.key(0), TASK)
+    state, observation = jax.jit(env.reset)(jax.random.key(0), TASK)
     counters = []
     for _ in range(4):
         counters.append(read(observation).split()[8])
@@ -297,7 +299,7 @@ def test_a_finished_episode_stays_as_it_is():
     ],
 )
 def test_well_formed_responses(response):
-    action = language.action_of(tokens(response))
+    action = ACTION_OF(tokens(response))
     assert rules.ACTIONS[int(action)] == "go to sink 1"
 
 
@@ -347,7 +349,8 @@ def test_every_action_is_understood_after_thoughts_of_every_length(
     say = jax.jit(jax.vmap(lambda a, k: language.say(a, k, think_tokens)))
     responses = np.asarray(say(actions, keys))
     assert responses.shape[1] == length
-    np.testing.assert_array_equal(jax.vmap(language.action_of)(responses), actions)
+    read_all = jax.jit(jax.vmap(language.action_of))
+    np.testing.assert_array_equal(read_all(responses), actions)
     assert ((responses == EOS).sum(axis=1) == 1).all()
     ends = (responses == EOS).argmax(axis=1)
     after_end = np.arange(length) > ends[:, None]
@@ -361,7 +364,7 @@ def test_every_action_is_understood_after_thoughts_of_every_length(
 
 def test_parse_understands_people():
     for text in ("go to cabinet 1", " Go  TO cabinet 1 ", "hmm;go to cabinet 1"):
-        action = language.action_of(ENV.parse(text))
+        action = ACTION_OF(ENV.parse(text))
         assert rules.ACTIONS[int(action)] == "go to cabinet 1"
     too_long = "hmm " * 9 + "; take mug"
     for text in (
@@ -371,7 +374,7 @@ def test_parse_understands_people():
         too_long,
         "take",
     ):
-        assert int(language.action_of(ENV.parse(text))) == rules.MALFORMED
+        assert int(ACTION_OF(ENV.parse(text))) == rules.MALFORMED
 
 
 # ---- anchor states -----------------------------------------------------------
@@ -423,7 +426,7 @@ def test_the_expert_knows_only_what_is_in_sight():
     keys = jax.random.split(jax.random.key(5), actions.size)
     others = jax.jit(jax.vmap(hidden_variant))(flat, keys)
     np.testing.assert_array_equal(
-        jax.vmap(expert.clean_action)(others), actions.reshape(-1)
+        jax.jit(jax.vmap(expert.clean_action))(others), actions.reshape(-1)
     )
 
 
@@ -431,8 +434,8 @@ def test_the_expert_searches_in_order():
     state, _ = start(task_of("egg", "clean", "cabinet 2", *["shelf 1"] * 4))
     said = []
     for i in range(16):
-        response = ENV.expert(state, jax.random.key(i))
-        said.append(rules.ACTIONS[int(language.action_of(response))])
+        response = EXPERT(state, jax.random.key(i))
+        said.append(rules.ACTIONS[int(ACTION_OF(response))])
         state, _, _, terminated = STEP(state, response)
         if terminated:
             break
@@ -448,8 +451,8 @@ def test_the_expert_frees_its_hand_and_finds_what_noise_misplaced():
     state, *_ = act(start(task)[0], *script, "take mug", "go to cabinet 1")
     said = []
     for i in range(14):
-        response = ENV.expert(state, jax.random.key(i))
-        said.append(rules.ACTIONS[int(language.action_of(response))])
+        response = EXPERT(state, jax.random.key(i))
+        said.append(rules.ACTIONS[int(ACTION_OF(response))])
         state, _, reward, _ = STEP(state, response)
     assert said[:2] == ["open cabinet 1", "put mug"]
     assert said[-3:] == ["take egg", "go to shelf 2", "put egg"]
@@ -520,7 +523,9 @@ def test_every_task_is_in_one_panel_and_one_known_in_eight_is_seen():
         *np.repeat(goals, len(places), axis=0).T, np.tile(places, (len(goals), 1))
     )
     inside = {
-        panel: np.asarray(jax.vmap(lambda t, p=panel: panels.in_panel(t, p))(tasks))
+        panel: np.asarray(
+            jax.jit(jax.vmap(lambda t, p=panel: panels.in_panel(t, p)))(tasks)
+        )
         for panel in envs.PANELS
     }
     np.testing.assert_array_equal(sum(x.astype(int) for x in inside.values()), 1)
@@ -566,7 +571,7 @@ def fewest_steps(task):
 
 def test_golden_steps_are_the_fewest():
     tasks = ENV.panel("train")
-    golden = np.asarray(jax.vmap(ENV.golden_steps)(tasks))
+    golden = np.asarray(jax.jit(jax.vmap(ENV.golden_steps))(tasks))
     chosen = [i for steps in range(4, 9) for i in np.flatnonzero(golden == steps)[:10]]
     assert len(chosen) == 50
     found = [fewest_steps(jax.tree.map(lambda x, i=i: x[i], tasks)) for i in chosen]

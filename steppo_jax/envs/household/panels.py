@@ -109,8 +109,8 @@ def _frozen(name: str) -> Task:
     with jax.ensure_compile_time_eval():
         counter = first + jnp.arange(32 * PANEL_SIZE * _NUM_BITS, dtype=jnp.uint32)
         bits = hashing.mix(counter).reshape(-1, _NUM_BITS)
-        drawn = jax.vmap(lambda b: _draw(b, name))(bits)
-        kept = np.asarray(jax.vmap(lambda t: in_panel(t, name))(drawn))
+        drawn = jax.jit(jax.vmap(lambda b: _draw(b, name)))(bits)
+        kept = np.asarray(jax.jit(jax.vmap(lambda t: in_panel(t, name)))(drawn))
     drawn = jax.tree.map(lambda x: np.asarray(x)[kept], drawn)
     rows = np.concatenate(
         [x.reshape(len(x), -1) for x in jax.tree.leaves(drawn)], axis=1
