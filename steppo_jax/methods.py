@@ -31,11 +31,16 @@ def _grid(critic: str, **fields: Any) -> dict[str, Any]:
     return {**grid, "critic.kind": critic}
 
 
+# A critic needs no group to compare with, so each episode is another task, as in
+# the paper (method.md §2.4); group methods meet a group_size-th as many tasks.
+ONE_EACH = {"rollout__groups": 64, "rollout__group_size": 1}
+
 METHODS: dict[str, Method] = {
     "steppo": Method(
         "step GAE, geometric-mean ratio per step, critic at the last prompt token",
         _grid(
             critic="step",
+            **ONE_EACH,
             credit__estimator="step_gae",
             credit__gamma=0.99,  # per interaction step
             credit__lam=0.95,
@@ -50,6 +55,7 @@ METHODS: dict[str, Method] = {
         "token GAE across the whole trajectory, token ratio, critic at every token",
         _grid(
             critic="token",
+            **ONE_EACH,
             credit__estimator="token_gae",
             credit__gamma=0.99,  # per token
             credit__lam=0.95,

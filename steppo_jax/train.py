@@ -116,7 +116,8 @@ class _Loop:
         self.p, self.config = p, p.config
         self.checkpoints, self.workdir = checkpoints, workdir
         self.start, self.end = start, p.config.iterations
-        self.profile = range(start + PROFILE_FROM, start + PROFILE_FROM + profile)
+        first = start + PROFILE_FROM
+        self.profile = range(first, min(first + profile, self.end))
         self.bar = Progress(p.config.preset, self.end, start=start)
         self.evaluator = p.evaluator(p.config.eval.decoding)
 
@@ -128,8 +129,8 @@ class _Loop:
         ) as metrics:
             for iteration in range(self.start, self.end):
                 self._evaluate(iteration, state)
-                with self._trace(iteration):
-                    state = self._iterate(iteration, state, metrics)
+                self._trace(iteration)
+                state = self._iterate(iteration, state, metrics)
                 done = iteration + 1
                 due = done % self.config.checkpoint.every == 0 or done == self.end
                 if due or stop:
@@ -138,6 +139,7 @@ class _Loop:
                     self.checkpoints.wait()
                     self.bar.say(f"SIGTERM: saved after iteration {done}")
                     raise SystemExit(128 + signal.SIGTERM)
+        self._trace(self.end)
         self._evaluate(self.end, state)
         self.bar.close()
 
@@ -195,11 +197,13 @@ class _Loop:
         episodes = trajectories.as_text(self.p.env, steps, tokens, seen, count)
         trajectories.write(self.workdir, iteration, episodes)
 
-    def _trace(self, iteration: int):
-        """The profiler, while the iterations to be traced run."""
-        if iteration not in self.profile:
-            return contextlib.nullcontext()
-        return jax.profiler.trace(str(self.workdir / "profile"))
+    def _trace(self, iteration: int) -> None:
+        """Starts or stops the profiler before an iteration."""
+        if self.profile and iteration == self.profile.start:
+            jax.profiler.start_trace(str(self.workdir / "profile"))
+        if self.profile and iteration == self.profile.stop:
+            jax.profiler.stop_trace()
+            self.bar.say(f"traced iterations {self.profile.start} to {iteration - 1}")
 
 
 @contextlib.contextmanager

@@ -63,7 +63,7 @@ OTHER = {
     "warm_start.expert_noise": 0.1,
     "warm_start.learning_rate": 1e-3,
     "warm_start.episodes": 32,
-    "warm_start.check_every": 10,
+    "warm_start.check_every": 20,
     "warm_start.max_updates": 1000,
     "eval.panels": ("unseen",),
     "eval.every": 10,

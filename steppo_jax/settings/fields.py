@@ -107,10 +107,10 @@ TREE: dict[str, Any] = {
     },
     "warm_start": {  # cloning of the scripted expert until success is measured
         "success": 0.10,  # on the train panel; 0 = no warm start
-        "expert_noise": 0.5,  # chance of a random action per expert step
+        "expert_noise": 0.2,  # chance of a random action per expert step
         "learning_rate": 2e-3,
         "episodes": 16,  # per cloning update
-        "check_every": 20,  # cloning updates
+        "check_every": 10,  # cloning updates
         "max_updates": 2000,  # give up, with an error
     },
     "eval": {
