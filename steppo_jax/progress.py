@@ -24,7 +24,7 @@ COLUMNS = (
     ("clip", "policy/clip_fraction", ".3f"),
     ("ev", "critic/explained_variance", ".2f"),
 )
-RECENT = 20  # iterations that the ETA is taken from
+RECENT = 20  # lines that the ETA is taken from
 
 
 def clock_text(seconds: float) -> str:
@@ -47,8 +47,8 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
     ):
         self._label, self._total, self._clock = label, total, clock
-        self._begin = self._last = clock()
-        self._recent: collections.deque[float] = collections.deque(maxlen=RECENT)
+        self._begin = clock()
+        self._recent = collections.deque([(self._begin, start)], maxlen=RECENT + 1)
         self._stream = stream or sys.stdout
         self._bar: bars.Progress | None = None
         if self._stream.isatty():
@@ -65,9 +65,9 @@ class Progress:
     def line(self, done: int, values: Mapping[str, Any]) -> str:
         """Prints, and returns, the line after `done` of `total` rounds."""
         now = self._clock()
-        self._recent.append(now - self._last)
-        self._last = now
-        pace = sum(self._recent) / len(self._recent)
+        self._recent.append((now, done))
+        then, done_then = self._recent[0]
+        pace = (now - then) / max(done - done_then, 1)
         width = len(str(self._total))
         cells = [f"{self._label} {done:{width}}/{self._total}"]
         for label, key, form in COLUMNS:

@@ -1,6 +1,8 @@
 """Checkpoints come back bit for bit, or are refused, or an older one is used."""
 
+import gc
 import pathlib
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -181,6 +183,16 @@ def test_the_run_goes_on_after_a_broken_checkpoint(tmp_path):
     checkpoints.close()
     (iteration, tree), said = restore(tmp_path)
     assert (iteration, said) == (2, []) and bits(tree) == bits(state(20))
+
+
+def test_a_broken_checkpoint_is_one_message_not_many(tmp_path, monkeypatch):
+    printed = []
+    monkeypatch.setattr(sys, "unraisablehook", printed.append)
+    save(tmp_path, 1, 2)
+    damage(largest(tmp_path / "2"), "cut")
+    (iteration, _), said = restore(tmp_path)
+    gc.collect()
+    assert (iteration, len(said), printed) == (1, 1, [])
 
 
 def test_none_readable_is_an_error_not_a_fresh_start(tmp_path):

@@ -104,6 +104,20 @@ def test_a_resumed_run_counts_only_its_own_time():
     assert progress(total=80, start=40).line(41, {}).endswith("41/80  0:10<6:30")
 
 
+def test_lines_may_stand_for_many_rounds():
+    bar = progress(total=100)
+    assert bar.line(20, {}).endswith("20/100  0:10<0:40")
+    assert bar.line(40, {}).endswith("40/100  0:20<0:30")
+
+
+def test_the_eta_follows_the_recent_pace():
+    times = iter([0, 1000, *range(1001, 1031)])  # the first round compiles
+    bar = progress(total=100, clock=lambda: next(times))
+    for done in range(1, 31):
+        text = bar.line(done, {})
+    assert text.endswith("17:09<1:10")
+
+
 def test_batch_logs_get_plain_lines():
     stream = io.StringIO()
     bar = progress(stream=stream)
