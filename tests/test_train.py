@@ -143,7 +143,7 @@ def test_warm_start_stops_at_the_target_and_feeds_the_critic(tmp_path, capsys):
     )
     p = programs.build(config)
     fresh = p.learner.init(jax.random.key(0))
-    state = train._warm(p, fresh)
+    state = train._warm(p, fresh, [])
     assert "cloning" in capsys.readouterr().out
     same = jax.tree.map(
         lambda a, b: bool((a == b).all()),
@@ -163,4 +163,12 @@ def test_an_unreachable_warm_start_says_what_to_do():
     config = smoke(warm_start__success=0.99, warm_start__max_updates=10)
     p = programs.build(config)
     with pytest.raises(Refused, match=r"warm_start.success=0.99: after 10 cloning"):
-        train._warm(p, p.learner.init(jax.random.key(0)))
+        train._warm(p, p.learner.init(jax.random.key(0)), [])
+
+
+def test_sigterm_while_cloning_stops_the_run(capsys):
+    config = smoke(warm_start__success=0.99, warm_start__max_updates=20)
+    p = programs.build(config)
+    with pytest.raises(SystemExit, match="143"):
+        train._warm(p, p.learner.init(jax.random.key(0)), stop=[15])
+    assert "nothing to save yet" in capsys.readouterr().out
