@@ -45,9 +45,13 @@ class CreditBatch:
         """[S, L] bool, True at response tokens."""
         return self.step_id != NO_STEP
 
-    def per_step(self, x_SL: jax.Array) -> jax.Array:
-        """[B] sums of a token table over the response tokens of each step."""
-        local = masked.segment_sum(x_SL, self.step_id, self.steps.num_rows)
+    def per_step(self, x_SL: jax.Array, step_id: jax.Array | None = None) -> jax.Array:
+        """[B] sums of a token table over the response tokens of each step.
+
+        `step_id` says of which step each place is, where that is not this batch's.
+        """
+        step_id = self.step_id if step_id is None else step_id
+        local = masked.segment_sum(x_SL, step_id, self.steps.num_rows)
         return self.axis.sum(local)
 
     def num_tokens(self) -> jax.Array:
@@ -83,8 +87,8 @@ class CreditBatch:
 class Credit:
     """Advantage and value target, both [B] (step level) or both [S, L] (token level).
 
-    `value_target` is advantage + value before any normalisation; zeros for
-    estimators without a critic.
+    `value_target` is advantage + value before any normalisation; for estimators
+    without a critic the return-to-go where they compute one, else zeros.
     """
 
     advantage: jax.Array
@@ -95,8 +99,11 @@ class Credit:
 class CreditSettings:
     """Numbers an estimator may use. γ and λ may be traced (one compile per sweep)."""
 
-    gamma: float | jax.Array | None = None
+    gamma: float | jax.Array | None = None  # per step, or per token (token_gae)
     lam: float | jax.Array | None = None
+    lam_alpha: float | jax.Array | None = None  # length-adaptive λ instead of `lam`
+    token_gamma: float | jax.Array | None = None  # bi_level_gae: γ inside a step
+    step_weight: float | jax.Array | None = None  # gigpo: weight of the step advantage
     divide_by_std: bool | None = None  # groups: (R − mean) or (R − mean)/std
     official: bool = False  # reproduce the official code's choices (method.md §1–2)
 
@@ -110,8 +117,10 @@ class Estimator:
     level: Level  # shape of what it returns
     critic: CriticKind  # which values it reads
     options: tuple[str, ...]  # fields of CreditSettings it uses; others are refused
-    required: tuple[str, ...] = ()  # those of them that have no default
+    # Those of them that have no default; of a tuple exactly one must be set.
+    required: tuple[str | tuple[str, ...], ...] = ()
     normalise: str = "none"  # usual normalisation, the official code's for this one
+    has_official: bool = False  # the official code has it, so there is a twin
     needs_groups: bool = False  # meaningless with one trajectory per task
     needs_state_keys: bool = False  # compares steps by Steps.state_key
     needs_branching: bool = False  # reads Steps.branch_advantage

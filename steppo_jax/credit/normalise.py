@@ -48,7 +48,9 @@ def normalise(
     x = masked.select(advantage, kept)
     total = _totals(kind == "group", advantage.ndim == 2, batch)
     count = total(weight)
-    away = masked.select(x - masked.divide(total(weight * x), count), kept)
+    away = x
+    for _ in range(2):  # the second pass takes off the rounding of the first mean
+        away = masked.select(away - masked.divide(total(weight * away), count), kept)
     squares = total(weight * away**2)
     # Equal entries give exactly 0; whitening would blow their rounding up.
     equal = squares <= ROUNDING**2 * total(weight * x**2)

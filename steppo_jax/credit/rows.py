@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import struct
 
 from steppo_jax import masked
 from steppo_jax.credit import registry
@@ -24,7 +25,7 @@ from steppo_jax.credit.rows_checks import (
     numbered,
     settings_of,
 )
-from steppo_jax.structs import NO_STEP, Steps, empty_branch_advantage
+from steppo_jax.structs import NO_STEP, Steps
 
 Array = Any  # NumPy or JAX
 
@@ -41,6 +42,7 @@ def from_rows(
     value_BL: Array | None = None,
     truncated_B: Array | None = None,
     next_value_B: Array | None = None,
+    branch_advantage_B: Array | None = None,
     gamma: float | jax.Array = 1.0,
     lam: float | jax.Array = 1.0,
     official: bool = True,
@@ -60,6 +62,7 @@ def from_rows(
         token, which step-level estimators read.
       truncated_B, next_value_B: rows where a limit cut the trajectory, and the
         value of the true next state there; only with `official=False`.
+      branch_advantage_B: measured advantage of the step, for `monte_carlo`.
       official: True follows the official code (method.md §1.2, §2.4): no bootstrap,
         std with ddof 1, a group of one keeps its raw reward, rewards outside the
         mask are lost, REINFORCE++ stays inside the row. Where it gives NaN or
@@ -78,7 +81,14 @@ def from_rows(
     kind = options.pop("normalise", entry.normalise)
     settings = settings_of(entry, gamma, lam, official, options)
     check_inputs(
-        entry, official, group_id_B, state_key_B, value_BL, truncated_B, next_value_B
+        entry,
+        official,
+        group_id=group_id_B,
+        state_key=state_key_B,
+        value=value_BL,
+        truncated=truncated_B,
+        next_value=next_value_B,
+        branch=branch_advantage_B,
     )
     check_steps(traj_id_B, step_index_B)
     shape = np.shape(token_reward_BL)
@@ -95,11 +105,24 @@ def from_rows(
         "state_key_B": numbered(_or(state_key_B, no_B)),
         "truncated_B": jnp.asarray(_or(truncated_B, no_B)) != 0,
         "next_value_B": jnp.asarray(_or(next_value_B, no_B), float),
+        "branch_advantage_B": jnp.asarray(_or(branch_advantage_B, no_B), float),
     }
     check_shapes(shape, tables, columns)
-    traced = {k: settings.pop(k) for k in ("gamma", "lam") if k in settings}
-    static = tuple(sorted(settings.items()))
+    traced = {k: x for k, x in settings.items() if not isinstance(x, bool)}
+    static = tuple(sorted((k, x) for k, x in settings.items() if k not in traced))
     return _run(tables, columns, traced, name=estimator, kind=kind, static=static)
+
+
+@struct.dataclass
+class RowBatch(CreditBatch):
+    """A batch whose sequence b holds the response of step b: plain sums over rows."""
+
+    def per_step(self, x_SL: jax.Array, step_id: jax.Array | None = None) -> jax.Array:
+        step_id = self.step_id if step_id is None else step_id
+        return masked.select(x_SL, step_id != NO_STEP).sum(1)
+
+    def to_tokens(self, x_B: jax.Array) -> jax.Array:
+        return jnp.where(self.response_mask, x_B[:, None], 0)
 
 
 @functools.partial(jax.jit, static_argnames=("name", "kind", "static"))
@@ -124,8 +147,9 @@ def _batch(
     state_key_B,
     truncated_B,
     next_value_B,
+    branch_advantage_B,
     official,
-) -> CreditBatch:
+) -> RowBatch:
     """The two tables of a batch in which every row is one step."""
     num_rows, length = token_reward_BL.shape
     place = jnp.arange(length)[None]
@@ -143,10 +167,10 @@ def _batch(
         terminated=~truncated_B,
         truncated=truncated_B,
         state_key=state_key_B,
-        branch_advantage=empty_branch_advantage(num_rows),
+        branch_advantage=branch_advantage_B,
         valid=jnp.ones((num_rows,), bool),
     )
-    return CreditBatch(
+    return RowBatch(
         steps=steps,
         value=value_BL[:, 0],
         next_value=next_value_B,

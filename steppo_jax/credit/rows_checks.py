@@ -31,13 +31,16 @@ def settings_of(entry: Estimator, gamma, lam, official, options) -> dict[str, An
     settings = {**options, "official": official}
     for name, number in (("gamma", gamma), ("lam", lam)):
         default = isinstance(number, (int, float)) and number == 1
-        if name in entry.options or not default:
+        replaced = name == "lam" and "lam_alpha" in options
+        if not default or (name in entry.options and not replaced):
             settings[name] = number
     registry.check(entry.name, CreditSettings(**settings))
     return settings
 
 
-def check_inputs(entry, official, group_id, state_key, value, truncated, next_value):
+def check_inputs(
+    entry, official, *, group_id, state_key, value, truncated, next_value, branch
+):
     """Refuses a missing input, and limits where nothing can bootstrap."""
 
     def need(what, why):
@@ -49,6 +52,8 @@ def check_inputs(entry, official, group_id, state_key, value, truncated, next_va
         need("group_id_B", "it compares the trajectories of one task")
     if entry.needs_state_keys and state_key is None:
         need("state_key_B", "it compares steps that start from one state")
+    if entry.needs_branching and branch is None:
+        need("branch_advantage_B", "it reads measured advantages")
     if (truncated is None) != (next_value is None):
         raise ValueError("truncated_B and next_value_B go together: give both or none")
     if truncated is not None and (official or entry.critic == "none"):
