@@ -45,14 +45,22 @@ class CreditBatch:
         """[S, L] bool, True at response tokens."""
         return self.step_id != NO_STEP
 
-    def per_step(self, x_SL: jax.Array, step_id: jax.Array | None = None) -> jax.Array:
-        """[B] sums of a token table over the response tokens of each step.
-
-        `step_id` says of which step each place is, where that is not this batch's.
-        """
-        step_id = self.step_id if step_id is None else step_id
-        local = masked.segment_sum(x_SL, step_id, self.steps.num_rows)
+    def per_step(self, x_SL: jax.Array) -> jax.Array:
+        """[B] sums of a token table over the response tokens of each step."""
+        local = masked.segment_sum(x_SL, self.step_id, self.steps.num_rows)
         return self.axis.sum(local)
+
+    def first_and_last_tokens(self) -> tuple[jax.Array, jax.Array]:
+        """Two [S, L] bool: the first and the last response token of each step."""
+        ids = self.step_id
+        rows = self.steps.num_rows
+        place = jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape)
+        target = jnp.where(ids == NO_STEP, rows, ids).ravel()
+        # A step stands in one sequence, so nothing is added over devices.
+        first = jax.ops.segment_min(place.ravel(), target, rows + 1)
+        last = jax.ops.segment_max(place.ravel(), target, rows + 1)
+        mask = self.response_mask
+        return mask & (place == first[ids]), mask & (place == last[ids])
 
     def num_tokens(self) -> jax.Array:
         """[B] float32, response tokens of each step."""

@@ -15,7 +15,6 @@ from flax import struct
 from steppo_jax import masked
 from steppo_jax.credit.base import CreditBatch
 from steppo_jax.credit.segments import Timeline, following, reverse_scan
-from steppo_jax.structs import NO_STEP
 
 Map = tuple[jax.Array, jax.Array]  # (a, b) of y ↦ b + a y
 
@@ -31,17 +30,15 @@ class TokenMaps:
 
 def through_tokens(a_SL: jax.Array, b_SL: jax.Array, batch: CreditBatch) -> TokenMaps:
     """Composes the maps of the response tokens. What stands at holes is not read."""
-    step, mask = batch.step_id, batch.response_mask
-    maps = (jnp.where(mask, a_SL, 1), masked.select(b_SL, mask))
-    # ahead: the step of the first response token at or after each place.
-    ahead, a, b = jax.lax.associative_scan(_join, (step, *maps), reverse=True, axis=1)
-    is_last = mask & (_left(ahead, NO_STEP) != step)
-    after = (jnp.where(is_last, 1, _left(a, 1)), jnp.where(is_last, 0, _left(b, 0)))
-    # A step is complete at the place before which another step lies ahead.
-    before = jnp.pad(ahead[:, :-1], ((0, 0), (1, 0)), constant_values=NO_STEP)
-    complete = jnp.where(before != ahead, ahead, NO_STEP)
-    whole = (batch.per_step(a, complete), batch.per_step(b, complete))
-    return TokenMaps(after, whole, is_last)
+    first, last = batch.first_and_last_tokens()
+    a = jnp.where(batch.response_mask, a_SL, 1)
+    b = masked.select(b_SL, batch.response_mask)
+    after = jax.lax.platform_dependent(
+        a, b, last, cpu=later_maps_in_turn, default=later_maps_in_parallel
+    )
+    whole_a = batch.per_step(masked.select(a * after[0], first))
+    whole_b = batch.per_step(masked.select(b + a * after[1], first))
+    return TokenMaps(after, (whole_a, whole_b), last)
 
 
 def through_steps(
@@ -72,18 +69,39 @@ def at_tokens(maps: TokenMaps, entering: jax.Array, batch: CreditBatch) -> jax.A
     return b + a * batch.to_tokens(entering)
 
 
-def _join(later, earlier):
-    """Composes two neighbours (step, a, b); maps of different steps do not mix."""
-    (step_l, a_l, b_l), (step_e, a_e, b_e) = later, earlier
-    hole = step_e == NO_STEP
-    mix = hole | (step_e == step_l) | (step_l == NO_STEP)
-    return (
-        jnp.where(hole, step_l, step_e),
-        jnp.where(mix, a_e * a_l, a_e),
-        jnp.where(mix, b_e + a_e * b_l, b_e),
+def later_maps_in_parallel(a: jax.Array, b: jax.Array, is_last: jax.Array) -> Map:
+    """The maps of all later tokens of the step, in log L passes: for GPU and TPU."""
+
+    def join(later, earlier):
+        (last_l, a_l, b_l), (last_e, a_e, b_e) = later, earlier
+        a = jnp.where(last_e, a_e, a_e * a_l)
+        b = jnp.where(last_e, b_e, b_e + a_e * b_l)
+        return last_l | last_e, a, b
+
+    elements = (is_last, a, b)
+    _, a, b = jax.lax.associative_scan(join, elements, reverse=True, axis=1)
+
+    def one_later(x, fill):
+        left = jnp.pad(x[:, 1:], ((0, 0), (0, 1)), constant_values=fill)
+        return jnp.where(is_last, fill, left)
+
+    return one_later(a, 1), one_later(b, 0)
+
+
+def later_maps_in_turn(a: jax.Array, b: jax.Array, is_last: jax.Array) -> Map:
+    """The same place by place, all sequences at once: several times faster on CPU."""
+
+    def back_one_place(later, place):
+        a, b, is_last = place
+        a_after, b_after = (
+            jnp.where(is_last, 1, later[0]),
+            masked.select(later[1], ~is_last),
+        )
+        return (a * a_after, b + a * b_after), (a_after, b_after)
+
+    nothing = (jnp.ones_like(a[:, 0]), jnp.zeros_like(b[:, 0]))
+    by_place = (a.T, b.T, is_last.T)
+    _, (a_after, b_after) = jax.lax.scan(
+        back_one_place, nothing, by_place, reverse=True
     )
-
-
-def _left(x_SL: jax.Array, fill: float) -> jax.Array:
-    """[S, L] the entry one place later; `fill` at the end."""
-    return jnp.pad(x_SL[:, 1:], ((0, 0), (0, 1)), constant_values=fill)
+    return a_after.T, b_after.T

@@ -91,23 +91,29 @@ def from_rows(
         branch=branch_advantage_B,
     )
     check_steps(traj_id_B, step_index_B)
-    shape = np.shape(token_reward_BL)
-    no_B = np.zeros(shape[:1])
     tables = {
-        "token_reward_BL": jnp.asarray(token_reward_BL, float),
-        "response_mask_BL": jnp.asarray(response_mask_BL) != 0,
-        "value_BL": jnp.asarray(_or(value_BL, np.zeros(shape)), float),
+        "token_reward_BL": token_reward_BL,
+        "response_mask_BL": response_mask_BL,
+        "value_BL": value_BL,
     }
     columns = {
         "traj_id_B": numbered(traj_id_B),
-        "step_index_B": jnp.asarray(step_index_B),
-        "group_id_B": numbered(_or(group_id_B, no_B)),
-        "state_key_B": numbered(_or(state_key_B, no_B)),
-        "truncated_B": jnp.asarray(_or(truncated_B, no_B)) != 0,
-        "next_value_B": jnp.asarray(_or(next_value_B, no_B), float),
-        "branch_advantage_B": jnp.asarray(_or(branch_advantage_B, no_B), float),
+        "step_index_B": step_index_B,
+        "group_id_B": numbered(group_id_B),
+        "state_key_B": numbered(state_key_B),
+        "truncated_B": truncated_B,
+        "next_value_B": next_value_B,
+        "branch_advantage_B": branch_advantage_B,
     }
-    check_shapes(shape, tables, columns)
+    tables, columns = (
+        {
+            k: x if isinstance(x, jax.Array) else np.asarray(x)
+            for k, x in group.items()
+            if x is not None
+        }
+        for group in (tables, columns)
+    )
+    check_shapes(np.shape(token_reward_BL), tables, columns)
     traced = {k: x for k, x in settings.items() if not isinstance(x, bool)}
     static = tuple(sorted((k, x) for k, x in settings.items() if k not in traced))
     return _run(tables, columns, traced, name=estimator, kind=kind, static=static)
@@ -117,9 +123,15 @@ def from_rows(
 class RowBatch(CreditBatch):
     """A batch whose sequence b holds the response of step b: plain sums over rows."""
 
-    def per_step(self, x_SL: jax.Array, step_id: jax.Array | None = None) -> jax.Array:
-        step_id = self.step_id if step_id is None else step_id
-        return masked.select(x_SL, step_id != NO_STEP).sum(1)
+    def per_step(self, x_SL: jax.Array) -> jax.Array:
+        return masked.select(x_SL, self.response_mask).sum(1)
+
+    def first_and_last_tokens(self) -> tuple[jax.Array, jax.Array]:
+        mask = self.response_mask
+        place = jnp.broadcast_to(jnp.arange(mask.shape[1]), mask.shape)
+        first = jnp.where(mask, place, mask.shape[1]).min(1, keepdims=True)
+        last = jnp.where(mask, place, -1).max(1, keepdims=True)
+        return place == first, place == last
 
     def to_tokens(self, x_B: jax.Array) -> jax.Array:
         return jnp.where(self.response_mask, x_B[:, None], 0)
@@ -140,45 +152,50 @@ def _run(tables, columns, traced, *, name, kind, static):
 def _batch(
     token_reward_BL,
     response_mask_BL,
-    value_BL,
     traj_id_B,
     step_index_B,
-    group_id_B,
-    state_key_B,
-    truncated_B,
-    next_value_B,
-    branch_advantage_B,
-    official,
+    group_id_B=0,
+    state_key_B=0,
+    value_BL=0.0,
+    truncated_B=False,
+    next_value_B=0.0,
+    branch_advantage_B=jnp.nan,
+    *,
+    official: bool,
 ) -> RowBatch:
     """The two tables of a batch in which every row is one step."""
-    num_rows, length = token_reward_BL.shape
+    reward, mask = jnp.asarray(token_reward_BL, float), response_mask_BL != 0
+    num_rows, length = reward.shape
     place = jnp.arange(length)[None]
-    kept = masked.select(token_reward_BL, response_mask_BL)
-    outside = ~response_mask_BL & ~jnp.isnan(token_reward_BL)  # NaN there is padding
-    lost = masked.select(token_reward_BL, outside).sum(1, keepdims=True)
+    kept = masked.select(reward, mask)
+    outside = ~mask & ~jnp.isnan(reward)  # NaN there is padding
+    lost = masked.select(reward, outside).sum(1, keepdims=True)
+    env_reward = kept.sum(1) + lost[:, 0]
     if not official:
-        at_last = place == jnp.where(response_mask_BL, place, -1).max(1, keepdims=True)
-        kept = kept + masked.select(jnp.broadcast_to(lost, kept.shape), at_last)
+        at_last = place == jnp.where(mask, place, -1).max(1, keepdims=True)
+        kept = kept + jnp.where(at_last, lost, 0)
+
+    def column(x, dtype):
+        return jnp.broadcast_to(jnp.asarray(x, dtype), (num_rows,))
+
+    truncated = column(truncated_B, bool)
     steps = Steps(
-        reward=masked.select(token_reward_BL, response_mask_BL).sum(1) + lost[:, 0],
+        reward=env_reward,
         traj_id=traj_id_B,
         step_index=step_index_B,
-        group_id=group_id_B,
-        terminated=~truncated_B,
-        truncated=truncated_B,
-        state_key=state_key_B,
-        branch_advantage=branch_advantage_B,
+        group_id=column(group_id_B, int),
+        terminated=~truncated,
+        truncated=truncated,
+        state_key=column(state_key_B, int),
+        branch_advantage=column(branch_advantage_B, float),
         valid=jnp.ones((num_rows,), bool),
     )
+    value = jnp.broadcast_to(jnp.asarray(value_BL, float), reward.shape)
     return RowBatch(
         steps=steps,
-        value=value_BL[:, 0],
-        next_value=next_value_B,
-        step_id=jnp.where(response_mask_BL, jnp.arange(num_rows)[:, None], NO_STEP),
-        token_value=value_BL,
+        value=value[:, 0],
+        next_value=column(next_value_B, float),
+        step_id=jnp.where(mask, jnp.arange(num_rows)[:, None], NO_STEP),
+        token_value=value,
         token_reward=kept,
     )
-
-
-def _or(x: Array | None, default: Array) -> Array:
-    return default if x is None else x

@@ -6,7 +6,6 @@ import dataclasses
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from steppo_jax.credit import registry
@@ -74,11 +73,11 @@ def check_shapes(shape, tables: dict, columns: dict):
                 )
 
 
-def numbered(ids: Array) -> jax.Array:
+def numbered(ids: Array | None) -> Array | None:
     """int32 numbers for ids of any kind. Inside jit the ids must be integers."""
-    if isinstance(ids, jax.core.Tracer):
+    if ids is None or isinstance(ids, jax.core.Tracer):
         return ids
-    return jnp.asarray(np.unique(np.asarray(ids), return_inverse=True)[1], jnp.int32)
+    return np.unique(np.asarray(ids), return_inverse=True)[1].astype(np.int32)
 
 
 def check_steps(traj_id: Array, step_index: Array):
