@@ -87,7 +87,7 @@ class Devices:
         )
 
     def replicate(self, tree: Tree) -> Tree:
-        """The same values on every device (already laid out, so they can be donated)."""
+        """The same values on every device, laid out so that they can be donated."""
         if self.count == 1:
             return jax.device_put(tree, self.devices[0])
         return jax.pmap(lambda _, x: x, in_axes=(0, None), devices=self.devices)(
@@ -100,7 +100,7 @@ class Devices:
             return jax.device_put(tree, self.devices[0])
 
         def cut(x):
-            return x.reshape((self.count, x.shape[0] // self.count) + x.shape[1:])
+            return x.reshape((self.count, x.shape[0] // self.count, *x.shape[1:]))
 
         return jax.tree.map(cut, tree)
 

@@ -1,4 +1,4 @@
-"""Tests run on 8 forced CPU devices and refuse silent rank promotion."""
+"""Eight CPU devices for every test, and no silent broadcasting between ranks."""
 
 import jax
 

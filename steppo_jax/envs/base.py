@@ -21,7 +21,7 @@ PANELS = ("train", "seen", "unseen")  # every environment has these three
 
 
 class Environment(Protocol):
-    """What the rollout, the warm start, evaluation and reports ask of an environment."""
+    """What rollout, warm start, evaluation and reports ask of an environment."""
 
     name: str
     version: str  # changes only when behaviour changes; stored with results
@@ -31,6 +31,7 @@ class Environment(Protocol):
     max_steps: int  # the task's own limit; the rollout truncates there
     on_time_limit: TimeLimit  # whether that limit is part of the objective
     panels: tuple[str, ...]  # names that `sample_task` and `panel` know
+    instructions: str  # English rules of the game: what there is, what can be said
 
     def sample_task(self, key: jax.Array, panel: str) -> Task:
         """One task from the distribution of `panel`; jittable. Consumes key."""
@@ -53,6 +54,9 @@ class Environment(Protocol):
         Truncation at `max_steps` is the rollout's business, not the environment's.
         """
 
+    def outcome(self, state: State) -> dict[str, jax.Array]:
+        """Metrics of an episode that ended in `state`, [] float32; has "success"."""
+
     def state_key(self, observation: jax.Array) -> jax.Array:
         """[] uint32 hash of what matters in an observation (GiGPO's anchor state)."""
 
@@ -63,7 +67,11 @@ class Environment(Protocol):
         """English of what the policy may see (host side)."""
 
     def parse(self, text: str) -> jax.Array:
-        """Response tokens for an English action (host side)."""
+        """Response tokens [response_length] for an English action (host side).
+
+        Text that means no action gives a malformed response and raises nothing: a
+        policy that writes text meets the same world as one that samples tokens.
+        """
 
     def render(self, state: State) -> str:
         """The whole state, hidden parts too: for people and reports only."""

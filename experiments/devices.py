@@ -1,0 +1,63 @@
+"""How many devices a run uses, settled before jax starts its backend."""
+
+from __future__ import annotations
+
+import math
+import os
+import pathlib
+
+import jax
+import ml_collections
+
+from steppo_jax.settings import ConfigError
+
+QUOTA = pathlib.Path("/sys/fs/cgroup/cpu.max")  # "max 100000" or "200000 100000"
+FORCED = "xla_force_host_platform_device_count"
+
+
+def cores(quota: pathlib.Path = QUOTA) -> int:
+    """CPU cores this process may use: its affinity, cut by a container's quota."""
+    if hasattr(os, "sched_getaffinity"):
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count() or 1
+    try:
+        allowed, period = quota.read_text().split()
+        count = min(count, math.ceil(int(allowed) / int(period)))
+    except (OSError, ValueError):  # no such file, or "max": no quota
+        pass
+    return max(count, 1)
+
+
+def that_divide(config: ml_collections.ConfigDict, most: int) -> int:
+    """The largest number of devices up to `most` that the batch divides over."""
+    trajectories = config.rollout.groups * config.rollout.group_size
+    episodes = config.warm_start.episodes if config.warm_start.success else 0
+
+    def fits(count: int) -> bool:
+        whole = trajectories % (count * config.learner.minibatches) == 0
+        return whole and episodes % count == 0
+
+    return max((n for n in range(1, most + 1) if fits(n)), default=1)
+
+
+def settle(config: ml_collections.ConfigDict) -> None:
+    """Starts jax with the devices of `config` and writes their number into it.
+
+    On CPU, `devices=0` becomes one per core as far as the batch divides; on other
+    platforms all local devices. Raises ConfigError where there are too few.
+    """
+    platforms = jax.config.jax_platforms
+    if not platforms or platforms.split(",")[0] == "cpu":
+        count = config.devices or that_divide(config, cores())
+        if FORCED not in os.environ.get("XLA_FLAGS", ""):
+            jax.config.update("jax_num_cpu_devices", count)
+        if jax.default_backend() == "cpu":
+            config.devices = count
+    here = jax.local_device_count()
+    if config.devices > here:
+        raise ConfigError(
+            f"config.devices={config.devices}: only {here} local "
+            f"{jax.default_backend()} devices; lower it, or set 0 for all"
+        )
+    config.devices = config.devices or here

@@ -1,0 +1,72 @@
+"""Plays frozen panels with the policy of a run and prints what it reaches.
+
+    python -m experiments.evaluate --workdir=DIR
+    python -m experiments.evaluate --workdir=DIR --panel=unseen --decoding=greedy
+    python -m experiments.evaluate --workdir=DIR --seed=3 --checkpoint=40
+
+The settings come from DIR/config.json. Every task's result is kept in
+DIR/evaluations/PANEL.jsonl; the same command gives the same numbers again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+
+import jax
+from absl import flags
+from rich.console import Console
+
+from experiments import devices, entry
+from steppo_jax import closing, panel_records, panels, programs, run_record, settings
+from steppo_jax.checkpoint import Checkpoints
+from steppo_jax.panel_records import Kind
+
+WORKDIR = entry.define_workdir()
+PANEL = flags.DEFINE_multi_string("panel", [], "Panel to play; default: the run's own.")
+DECODING = flags.DEFINE_enum("decoding", None, ["sampled", "greedy"], "How to decode.")
+SEED = flags.DEFINE_integer("seed", None, "Seed of the sampling.", lower_bound=0)
+CHECKPOINT = flags.DEFINE_string("checkpoint", "latest", "latest, or an iteration.")
+
+
+def restore(p: programs.Programs, workdir: pathlib.Path):
+    """(iteration, learner state) of the wanted checkpoint; changes nothing on disk."""
+    fresh = jax.jit(p.learner.init)(jax.random.key(p.config.seed))
+    folder = Checkpoints(workdir / "checkpoints", read_only=True)
+    with contextlib.closing(folder) as checkpoints:
+        if CHECKPOINT.value.isdigit():
+            iteration = int(CHECKPOINT.value)
+            return iteration, checkpoints.restore(iteration, fresh)
+        if CHECKPOINT.value != "latest":
+            entry.stop(f"--checkpoint={CHECKPOINT.value}: give latest or an iteration")
+        found = checkpoints.restore_latest(fresh)
+    return found or entry.stop(f"workdir {workdir} has no checkpoint yet; train first")
+
+
+def main() -> None:
+    workdir = pathlib.Path(WORKDIR.value)
+    config, record = run_record.load(workdir)
+    decoding = DECODING.value or config.eval.decoding
+    if decoding == "greedy" and SEED.value is not None:
+        entry.stop(f"--seed={SEED.value}: greedy decoding draws nothing; leave it out")
+    config.devices = 0  # any number gives the same results
+    config.eval.panels = tuple(PANEL.value) or config.eval.panels
+    devices.settle(config)
+    settings.check(config)
+    p = programs.build(config)
+    run_record.check_environment(record, p.env.version)
+    iteration, state = restore(p, workdir)
+    params, evaluator = p.devices.replicate(state.policy), p.evaluator(decoding)
+    kind = Kind(iteration, decoding, SEED.value or 0)
+    found = []
+    for panel in config.eval.panels:
+        played = panels.play(evaluator, params, panel, config.eval.episodes, kind.seed)
+        path = workdir / "evaluations" / f"{panel}.jsonl"
+        panel_records.write(path, kind, *played)
+        found += [s for s in panel_records.of_file(path) if s.kind == kind]
+    Console().print(closing.panel_table(found))
+    print(f"Every task is in {workdir / 'evaluations'}")
+
+
+if __name__ == "__main__":
+    entry.launch(main, "workdir")

@@ -1,0 +1,36 @@
+"""Trains an agent; started again with the same command, it resumes.
+
+    python -m experiments.train --config=configs/household.py:steppo --workdir=DIR
+    python -m experiments.train --config=configs/household.py:ppo,smoke --workdir=DIR
+    python -m experiments.train --config=configs/household.py:grpo --workdir=DIR \\
+        --config.seed=1 --config.rollout.groups=16
+
+What a run leaves behind stands at its end and in DIR.
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+from absl import flags
+
+from experiments import devices, entry
+from steppo_jax import settings, train
+
+CONFIG = entry.define_config()
+WORKDIR = entry.define_workdir()
+PROFILE = flags.DEFINE_integer(
+    "profile", 0, "Trace this many iterations into WORKDIR/profile.", lower_bound=0
+)
+
+
+def main() -> None:
+    config = CONFIG.value
+    settings.check(config)
+    devices.settle(config)
+    settings.check(config)  # now that the number of devices is known
+    train.run(config, pathlib.Path(WORKDIR.value), profile=PROFILE.value)
+
+
+if __name__ == "__main__":
+    entry.launch(main, "config", "workdir")

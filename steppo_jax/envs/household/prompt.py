@@ -1,0 +1,167 @@
+"""What the policy sees: a template of fixed slots, and the English of it.
+
+Each kind of fact has its own places, so a small transformer with learned
+positions finds it there; a slot without anything to say holds ".". The template
+has everything in sight that bears on the future, and nothing that is hidden.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from steppo_jax.envs import hashing
+from steppo_jax.envs.household import rules
+from steppo_jax.envs.household.language import (
+    ACTION_LENGTH,
+    ACTION_TOKENS,
+    ID,
+    NO_WORD,
+    RESULTS,
+    step_word,
+)
+from steppo_jax.vocabulary import EOS, PAD, Vocabulary
+
+# (slot, number of words); a slot named like a word is that word
+TEMPLATE = (
+    ("<bos>", 1),
+    ("goal", 1),
+    ("goal attribute", 1),
+    ("goal object", 1),
+    ("in", 1),
+    ("goal receptacle", 2),
+    ("step", 1),
+    ("steps taken", 1),
+    ("at", 1),
+    ("location", 2),
+    ("door", 1),  # open, closed, or "." where there is none
+    ("hold", 1),
+    ("held object", 1),
+    ("held attribute", 1),
+    ("see", 1),
+    ("visible", 2 * rules.NUM_OBJECTS),  # attribute and object, in a fixed order
+    ("last", 1),
+    ("last action", ACTION_LENGTH - 1),
+    ("last result", 1),
+    ("act", 1),
+)
+LENGTH = sum(width for _, width in TEMPLATE)
+_STARTS = np.cumsum([0] + [width for _, width in TEMPLATE])
+SLOT = {
+    name: slice(int(start), int(start) + width)
+    for (name, width), start in zip(TEMPLATE, _STARTS)
+}
+# Two observations that differ in these slots only show the same situation.
+_NOT_SITUATION = ("steps taken", "last action", "last result")
+
+
+def _ids(texts) -> np.ndarray:
+    """[len(texts), words of a text] int32"""
+    return np.array([[ID[w] for w in text.split()] for text in texts], np.int32)
+
+
+_NONE = ID[NO_WORD]
+_PLACES = _ids([*rules.RECEPTACLE_NAMES, f"room {NO_WORD}"])
+_OBJECTS = _ids(rules.OBJECTS)[:, 0]
+_GOAL_ATTRIBUTES = _ids(rules.ATTRIBUTES)[:, 0]
+_ATTRIBUTES = _ids([NO_WORD, *rules.ATTRIBUTES[1:]])[:, 0]  # no attribute: no word
+_DOORS = _ids(["closed", "open", NO_WORD])[:, 0]
+_RESULTS = _ids(RESULTS)[:, 0]
+# The words of an action without <eos>; none for "not an action".
+_SPOKEN = np.where(np.isin(ACTION_TOKENS, (EOS, PAD)), _NONE, ACTION_TOKENS)[:, :-1]
+_LAST = np.concatenate([_SPOKEN, np.full_like(_SPOKEN[:1], _NONE)])
+
+
+def observe(state: rules.State, max_steps: int) -> jax.Array:
+    """[LENGTH] int32, the observation of a state."""
+    task, held = state.task, rules.holding(state)
+    attribute = jnp.asarray(_ATTRIBUTES)[state.object_attribute]
+    opens = jnp.asarray(np.append(rules.OPENS, False))[state.location]
+    door = jnp.where(opens, rules.reachable(state).astype(jnp.int32), 2)
+    in_sight = rules.visible(state)
+    see = jnp.stack([attribute, jnp.asarray(_OBJECTS)], axis=1)
+    value = {
+        "goal attribute": jnp.asarray(_GOAL_ATTRIBUTES)[task.goal_attribute],
+        "goal object": jnp.asarray(_OBJECTS)[task.goal_object],
+        "goal receptacle": jnp.asarray(_PLACES)[task.goal_receptacle],
+        "steps taken": ID[step_word(0)] + jnp.minimum(state.num_steps, max_steps),
+        "location": jnp.asarray(_PLACES)[state.location],
+        "door": jnp.asarray(_DOORS)[door],
+        # max: "." has the smallest id of the words that can stand here
+        "held object": jnp.max(jnp.where(held, jnp.asarray(_OBJECTS), _NONE)),
+        "held attribute": jnp.max(jnp.where(held, attribute, _NONE)),
+        "visible": jnp.where(in_sight[:, None], see, _NONE),
+        "last action": jnp.asarray(_LAST)[state.last_action],
+        "last result": jnp.asarray(_RESULTS)[state.last_result],
+    }
+    parts = [value[name] if name in value else ID[name] for name, _ in TEMPLATE]
+    return jnp.concatenate([jnp.ravel(part) for part in parts]).astype(jnp.int32)
+
+
+def state_key(observation: jax.Array) -> jax.Array:
+    """[] uint32, hash of the situation: not of when it was reached, nor by what."""
+    situation = np.ones(LENGTH, bool)
+    for name in _NOT_SITUATION:
+        situation[SLOT[name]] = False
+    return hashing.fold(jnp.where(situation, observation, PAD))
+
+
+def describe(observation, words: Vocabulary) -> str:
+    """English of an observation [LENGTH], word for word what the tokens say."""
+    seen = {
+        name: [words.words[int(t)] for t in observation[place]]
+        for name, place in SLOT.items()
+    }
+
+    def said(*names: str) -> str:
+        return " ".join(w for name in names for w in seen[name] if w != NO_WORD)
+
+    def a(thing: str) -> str:
+        return f"{'an' if thing[0] in 'aeiou' else 'a'} {thing}"
+
+    wanted = said("goal attribute", "goal object").removeprefix("any ")
+    where = said("location")
+    door = f", which is {said('door')}" if said("door") else ""
+    pairs = np.reshape(seen["visible"], (-1, 2))
+    things = [" ".join(w for w in pair if w != NO_WORD) for pair in pairs]
+    things = [a(thing) for thing in things if thing]
+    held = said("held attribute", "held object")
+    lines = [
+        f"Your task: put {a(wanted)} in {said('goal receptacle')}.",
+        f"Steps taken: {said('steps taken')[1:]}.",
+        "You are in the middle of the room."
+        if where == "room"
+        else f"You are at {where}{door}.",
+        f"You see {', '.join(things) or 'nothing'}.",
+        f"You hold {a(held) if held else 'nothing'}.",
+    ]
+    last = {
+        "ok": f"Your last action was: {said('last action')}.",
+        "nothing": f"Your last action was: {said('last action')}. Nothing happens.",
+        "unrecognised": "Your last response was not recognised as an action.",
+    }
+    return "\n".join(lines + [last[r] for r in seen["last result"] if r in last])
+
+
+def render(state: rules.State) -> str:
+    """The whole state, a line per receptacle: for people only."""
+    things: dict[int, list[str]] = {}
+    for i, name in enumerate(rules.OBJECTS):
+        attribute = rules.ATTRIBUTES[int(state.object_attribute[i])]
+        full = f"{attribute} {name}".removeprefix("any ")
+        things.setdefault(int(state.object_location[i]), []).append(full)
+    task, at = state.task, int(state.location)
+    wanted = rules.ATTRIBUTES[int(task.goal_attribute)]
+    lines = [
+        f"goal: {wanted} {rules.OBJECTS[int(task.goal_object)]} in "
+        f"{rules.RECEPTACLE_NAMES[int(task.goal_receptacle)]}"
+        f" | steps taken: {int(state.num_steps)}",
+        f"hand: {', '.join(things.get(rules.HAND, ['nothing']))}"
+        + (" | in the middle of the room" if at == rules.ROOM else ""),
+    ]
+    for i, (name, opens, _) in enumerate(rules.RECEPTACLES):
+        door = ("open" if state.is_open[i] else "closed") if opens else ""
+        inside = ", ".join(things.get(i, []))
+        lines.append(f"{'>' if i == at else ' '} {name:<9} {door:<6} {inside}".rstrip())
+    return "\n".join(lines)

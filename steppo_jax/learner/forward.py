@@ -1,0 +1,75 @@
+"""Forward passes over slices of the `Tokens` table."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from steppo_jax.learner import microbatch
+from steppo_jax.models.heads import Critic, Policy, log_prob_and_entropy
+from steppo_jax.structs import Tokens
+
+
+def select(tokens: Tokens, index: jax.Array, columns: int | None = None):
+    """(token, position, segment) of some sequences, up to `columns` places."""
+    whole = (tokens.token, tokens.position, tokens.segment)
+    return tuple(x[index, :columns] for x in whole)
+
+
+def after(x_SL: jax.Array) -> jax.Array:
+    """Moves what stands at place p−1 to place p; place 0 gets 0."""
+    return jnp.pad(x_SL[:, :-1], ((0, 0), (1, 0)))
+
+
+def log_probs(
+    policy: Policy, params, inputs, temperature: float
+) -> tuple[jax.Array, jax.Array]:
+    """log π and entropy at every place ≥ 1, [m, L], each given the places before.
+
+    Place 0 holds 0. Only response places mean anything; callers mask.
+    """
+    token, position, segment = inputs
+    logits, _ = policy.apply(params, token, position, segment)
+    log_prob, entropy = log_prob_and_entropy(logits[:, :-1], token[:, 1:], temperature)
+
+    def shift(x):
+        return jnp.pad(x, ((0, 0), (1, 0)))
+
+    return shift(log_prob), shift(entropy)
+
+
+def policy_tables(
+    policy: Policy, params, tokens: Tokens, temperature: float, size: int
+) -> tuple[jax.Array, jax.Array]:
+    """log π and entropy of every response token, [S, L], 0 elsewhere. No gradient."""
+    mask_SL = tokens.response_mask
+    order_S, count = microbatch.wanted_first(mask_SL.any(axis=1))
+
+    def body(carry, index, real):
+        out = log_probs(policy, params, select(tokens, index), temperature)
+        return tuple(
+            microbatch.write(table, index, real, x) for table, x in zip(carry, out)
+        )
+
+    zeros_SL = jnp.zeros(mask_SL.shape, jnp.float32)
+    tables = microbatch.walk(body, (zeros_SL, zeros_SL), order_S, count, size)
+    return tuple(jnp.where(mask_SL, x, 0.0) for x in tables)
+
+
+def value_table(
+    critic: Critic,
+    params,
+    tokens: Tokens,
+    wanted_S: jax.Array,
+    columns: int,
+    size: int,
+) -> jax.Array:
+    """Values [S, columns] at every place of the wanted sequences, 0 elsewhere."""
+    order_S, count = microbatch.wanted_first(wanted_S)
+
+    def body(table, index, real):
+        value = critic.apply(params, *select(tokens, index, columns))
+        return microbatch.write(table, index, real, value)
+
+    zeros = jnp.zeros((tokens.token.shape[0], columns), jnp.float32)
+    return microbatch.walk(body, zeros, order_S, count, size)

@@ -1,0 +1,63 @@
+"""What the learner owns between iterations, and the optimizers."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+Params = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerSettings:
+    """AdamW with a clipped global gradient norm and a constant learning rate."""
+
+    learning_rate: float
+    grad_clip: float = 1.0
+    weight_decay: float = 0.0
+    adam_b2: float = 0.99
+
+    def make(self) -> optax.GradientTransformation:
+        return optax.chain(
+            optax.clip_by_global_norm(self.grad_clip),
+            optax.adamw(
+                self.learning_rate, b2=self.adam_b2, weight_decay=self.weight_decay
+            ),
+        )
+
+
+@struct.dataclass
+class LearnerState:
+    """Parameters, optimizer states and counters; `critic` is {} where there is none."""
+
+    policy: Params
+    policy_opt: optax.OptState
+    critic: Params
+    critic_opt: optax.OptState
+    key: jax.Array  # base of every random draw of the run; folded, never consumed
+    iteration: jax.Array  # [] int32, rollouts learned from
+    num_updates: jax.Array  # [] int32, optimizer steps of the policy
+
+
+def create(
+    policy: Params,
+    critic: Params,
+    policy_optimizer: optax.GradientTransformation,
+    critic_optimizer: optax.GradientTransformation,
+    key: jax.Array,
+) -> LearnerState:
+    """The state before the first iteration."""
+    return LearnerState(
+        policy=policy,
+        policy_opt=policy_optimizer.init(policy),
+        critic=critic,
+        critic_opt=critic_optimizer.init(critic),
+        key=key,
+        iteration=jnp.int32(0),
+        num_updates=jnp.int32(0),
+    )

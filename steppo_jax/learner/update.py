@@ -1,0 +1,214 @@
+"""One iteration of learning: tables in, new parameters out.
+
+    old log-probs and values → credit → advantage → for each minibatch of whole
+    trajectories: sums over slices, sums over devices, one division, one step.
+
+The body is pure and knows nothing of environments, tokenizers or files. It runs
+unchanged on one device (`jit`) or many (`pmap`): see `parallel.Axis`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from steppo_jax import credit, masked
+from steppo_jax.credit import CreditSettings
+from steppo_jax.learner import diagnostics, gradients, learned, microbatch, minibatches
+from steppo_jax.learner.gradients import Tables
+from steppo_jax.learner.state import LearnerState, OptimizerSettings, create
+from steppo_jax.models.heads import Critic, Policy
+from steppo_jax.objective import ObjectiveSettings
+from steppo_jax.parallel import Axis
+from steppo_jax.structs import Steps, Tokens
+
+Metrics = dict[str, jax.Array]
+Seen = dict[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class UpdateSettings:
+    """A point of the grid and how it is optimised."""
+
+    estimator: str
+    credit: CreditSettings
+    normalise: str
+    objective: ObjectiveSettings
+    aggregate: str
+    trajectories: int  # per iteration, over all devices, numbered 0, 1, …
+    policy: OptimizerSettings
+    critic: OptimizerSettings | None = None
+    constant: float | None = None
+    value_clip: float | None = None
+    critic_warmup: int = 0  # iterations in which only the critic learns
+    temperature: float = 1.0
+    epochs: int = 1
+    minibatches: int = 1
+    microbatch: int = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Learner:
+    """The networks and the settings of a run; holds no arrays."""
+
+    policy: Policy
+    critic: Critic | None
+    settings: UpdateSettings
+
+    def init(self, key: jax.Array) -> LearnerState:
+        """Fresh parameters. Nothing is consumed: `key` stays the base of the run."""
+        place = jnp.zeros((1, 1), jnp.int32)
+        inputs = (place, place, place + 1)
+        policy = self.policy.init(jax.random.fold_in(key, 1), *inputs)
+        critic = {}
+        if self.critic is not None:
+            critic = self.critic.init(jax.random.fold_in(key, 2), *inputs)
+        return create(policy, critic, *self.optimizers(), key)
+
+    def start_from(self, fresh: LearnerState, policy) -> LearnerState:
+        """The state with given policy parameters; a critic begins with their decoder.
+
+        The value head stays as it was made, near zero (method.md §1.5).
+        """
+        critic = fresh.critic
+        if self.critic is not None:
+            copied = jax.tree.map(jnp.copy, policy["params"]["decoder"])
+            critic = {"params": critic["params"] | {"decoder": copied}}
+        return create(policy, critic, *self.optimizers(), fresh.key)
+
+    def optimizers(self) -> tuple[optax.GradientTransformation, ...]:
+        """(policy's, critic's); the identity where there is no critic."""
+        s = self.settings
+        critic = optax.identity() if s.critic is None else s.critic.make()
+        return s.policy.make(), critic
+
+    def update(
+        self, axis: Axis, now: LearnerState, steps: Steps, tokens: Tokens
+    ) -> tuple[LearnerState, Metrics, Seen]:
+        """Learns from one rollout: `epochs × minibatches` optimizer steps.
+
+        Args:
+          steps, tokens: this device's share, whole trajectories, in order of id.
+
+        Returns:
+          The new state, metrics of the iteration, and for people what the learner
+          saw in each step: value and (normalised) advantage, [B] each.
+        """
+        s = self.settings
+        tables, metrics, seen = self._prepare(axis, now, steps, tokens)
+        orders, counts = self._deal(axis, now, steps, tokens)
+        learns = now.iteration >= s.critic_warmup
+
+        def minibatch(carry, dealt):
+            order_S, count = dealt
+            parts = {}
+            if self.critic is not None:
+                carry, parts["critic"] = self._critic_step(
+                    axis, carry, tables, order_S, count
+                )
+            carry, parts["policy"] = self._policy_step(
+                axis, carry, tables, order_S, count, learns
+            )
+            return carry, parts
+
+        after, parts = jax.lax.scan(minibatch, now, (orders, counts))
+        metrics |= diagnostics.of_minibatches(parts)
+        metrics["policy/updates"] = after.num_updates
+        return after.replace(iteration=now.iteration + 1), metrics, seen
+
+    def _prepare(self, axis: Axis, now: LearnerState, steps: Steps, tokens: Tokens):
+        """All that is computed once on the whole batch, before any update."""
+        s = self.settings
+        estimator = credit.get(s.estimator)
+        models, params = (self.policy, self.critic), (now.policy, now.critic)
+        table, entropy_SL = learned.learn(
+            models, params, steps, tokens, estimator, s.temperature, s.microbatch
+        )
+        advantage_SL, target, batch = learned.assign_credit(
+            axis, steps, tokens, table, estimator, s.credit, s.normalise
+        )
+        per_token = estimator.critic == "token"
+        tables = Tables(
+            tokens=tokens,
+            old_log_prob=table.old_log_prob,
+            advantage=advantage_SL,
+            weights=learned.loss_weights(batch, s.aggregate, s.constant),
+            critic_weights=learned.loss_weights(batch, "step", None),
+            value_step=learned.value_places(steps, tokens),
+            old_value=table.token_value if per_token else table.value,
+            target=target,
+            num_steps=steps.num_rows,
+            per_token=per_token,
+        )
+        metrics = diagnostics.of_batch(
+            axis, steps, tables, entropy_SL, self.critic is not None
+        )
+        return tables, metrics, seen_by_step(steps, tables)
+
+    def _deal(self, axis: Axis, now: LearnerState, steps: Steps, tokens: Tokens):
+        """[E·M, S] sequences of each minibatch, its own first, and [E·M] how many."""
+        s = self.settings
+        local = s.trajectories // axis.size
+        first = axis.index() * local
+        key = jax.random.fold_in(jax.random.fold_in(now.key, 3), now.iteration)
+        traj_S = minibatches.trajectory_of_sequences(steps, tokens)
+        local_S = jnp.where(traj_S < 0, -1, traj_S - first)
+
+        def epoch(e):
+            key_e = jax.random.fold_in(key, e)
+            of_N = minibatches.assign(key_e, first, local, s.minibatches)
+            of_S = masked.take(of_N, local_S, fill=-1)
+            each_M1 = jnp.arange(s.minibatches)[:, None]
+            return jax.vmap(microbatch.wanted_first)(of_S[None] == each_M1)
+
+        orders, counts = jax.lax.map(epoch, jnp.arange(s.epochs))
+        return orders.reshape(-1, orders.shape[-1]), counts.reshape(-1)
+
+    def _policy_step(self, axis, carry: LearnerState, tables, order_S, count, learns):
+        """One optimizer step of the policy; none, and no work, in critic warm-up."""
+        s = self.settings
+        count = jnp.where(learns, count, 0)
+        grads, sums = gradients.of_policy(
+            self.policy, carry.policy, tables, order_S, count, s
+        )
+        grads, sums = gradients.over_devices(axis, grads, sums)
+        optimizer, _ = self.optimizers()
+        params, opt_state, norm = gradients.step(
+            optimizer, grads, sums.count, carry.policy_opt, carry.policy
+        )
+
+        def unless_warming(new, old):
+            return jax.tree.map(lambda a, b: jnp.where(learns, a, b), new, old)
+
+        carry = carry.replace(
+            policy=unless_warming(params, carry.policy),
+            policy_opt=unless_warming(opt_state, carry.policy_opt),
+            num_updates=carry.num_updates + learns.astype(jnp.int32),
+        )
+        return carry, (sums, norm)
+
+    def _critic_step(self, axis, carry: LearnerState, tables, order_S, count):
+        """One optimizer step of the critic."""
+        s = self.settings
+        grads, sums = gradients.of_critic(
+            self.critic, carry.critic, tables, order_S, count, s
+        )
+        grads, sums = gradients.over_devices(axis, grads, sums)
+        _, optimizer = self.optimizers()
+        params, opt_state, norm = gradients.step(
+            optimizer, grads, sums.count, carry.critic_opt, carry.critic
+        )
+        return carry.replace(critic=params, critic_opt=opt_state), (sums, norm)
+
+
+def seen_by_step(steps: Steps, tables: Tables) -> Seen:
+    """Value and advantage of each step, [B]; means over its tokens where per token."""
+    step_id, rows = tables.tokens.step_id, steps.num_rows
+    value = tables.old_value
+    if tables.per_token:
+        value = masked.segment_mean(value, step_id, rows)
+    advantage = masked.segment_mean(tables.advantage, step_id, rows)
+    return {"value": value, "advantage": advantage}

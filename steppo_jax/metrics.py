@@ -1,0 +1,67 @@
+"""The numbers of a run: metrics.jsonl (exact), TensorBoard events, a console line.
+
+Names are "group/name". What depends on the clock stands under `time/`, and nothing
+else does: a resumed run repeats every other field bit for bit.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorboardX
+from absl import logging
+
+from steppo_jax.progress import Progress
+from steppo_jax.records import Records
+
+FILE, EVENTS = "metrics.jsonl", "tensorboard"
+# Names that the console line and the report look for.
+SUCCESS, RETURN, STEPS = "train/success", "train/return", "train/steps"
+TOKENS = "train/tokens_per_response"
+ENTROPY, KL, CLIP = "policy/entropy", "policy/kl", "policy/clip_fraction"
+EXPLAINED_VARIANCE = "critic/explained_variance"
+
+NAME = re.compile(r"[a-z][a-z0-9_]*(/[a-z0-9_]+)+")
+CLOCK = re.compile(r"second")
+
+
+def check_name(name: str) -> None:
+    """Raises ValueError for a name outside the scheme of this file."""
+    if not NAME.fullmatch(name):
+        raise ValueError(f"metric {name!r}: names look like group/name, lower case")
+    if CLOCK.search(name) and not name.startswith("time/"):
+        raise ValueError(f"metric {name!r} depends on the clock; put it under time/")
+
+
+class Metrics:
+    """Writes one object per iteration; opening it again resumes exactly."""
+
+    def __init__(self, workdir: pathlib.Path, progress: Progress, start: int = 0):
+        """Drops what was written of iterations from `start` on, then appends."""
+        self._progress = progress
+        self._records = Records(workdir / FILE)
+        kept = self._records.truncate(start)
+        if kept != start:  # a machine that lost power, or a file that was edited
+            logging.warning("%s has %d of %d iterations", FILE, kept, start)
+        self._events = tensorboardX.SummaryWriter(
+            logdir=str(workdir / EVENTS), purge_step=start, flush_secs=10
+        )
+
+    def write(self, iteration: int, values: Mapping[str, Any]) -> None:
+        """The metrics of `iteration` (from 0): scalars, or None where there is none."""
+        for name in values:
+            check_name(name)
+        self._records.append({"iteration": iteration, **values})
+        for name, value in values.items():
+            if value is not None and np.isfinite(value):
+                self._events.add_scalar(name, float(value), iteration)
+        self._progress.line(iteration + 1, values)
+
+    def close(self) -> None:
+        """Flushes everything; the progress stays the caller's."""
+        self._records.close()
+        self._events.close()

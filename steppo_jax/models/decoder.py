@@ -1,0 +1,188 @@
+"""The one decoder: RMSNorm, learned or rotary positions, grouped-query attention
+with optional QKV bias and QK-norm, SwiGLU.
+
+Sampling and training call the same `Decoder.__call__`; sampling passes a KV
+cache, training does not. The cache is a plain tuple of per-layer (key, value)
+pairs, so a compiled loop can update it in place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from steppo_jax.models.attention import attend, causal_mask
+
+Cache = tuple[tuple[jax.Array, jax.Array], ...]  # per layer: k, v [S, C, G, K]
+
+
+@dataclasses.dataclass(frozen=True)
+class DecoderConfig:
+    """Sizes and options of a decoder; every field changes the network."""
+
+    vocabulary: int
+    width: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_width: int
+    mlp_width: int
+    positions: str  # "learned" or "rope"
+    max_positions: int | None = None  # rows of the learned table
+    rope_theta: float | None = None
+    qkv_bias: bool = False
+    qk_norm: bool = False
+    tie_embeddings: bool = False
+    norm_eps: float = 1e-6
+
+    def __post_init__(self):
+        if self.heads % self.kv_heads:
+            raise ValueError(
+                f"heads={self.heads} is not a multiple of kv_heads={self.kv_heads}; "
+                "each key/value head serves a whole number of query heads"
+            )
+        needed = {"learned": "max_positions", "rope": "rope_theta"}
+        if self.positions not in needed:
+            raise ValueError(f"positions={self.positions!r}: known are {list(needed)}")
+        if getattr(self, needed[self.positions]) is None:
+            raise ValueError(
+                f"positions={self.positions!r} needs {needed[self.positions]}"
+            )
+
+
+def rotate(x_SLHK: jax.Array, position_SL: jax.Array, theta: float) -> jax.Array:
+    """Rotary embedding (arXiv 2104.09864), halves paired: (x₁,x₂)·R(pos·θ^(−2i/K))."""
+    half = x_SLHK.shape[-1] // 2
+    frequency = theta ** (-jnp.arange(half, dtype=jnp.float32) / half)
+    angle = position_SL[..., None].astype(jnp.float32) * frequency[None, None]
+    cos, sin = jnp.cos(angle)[:, :, None], jnp.sin(angle)[:, :, None]
+    a, b = x_SLHK[..., :half], x_SLHK[..., half:]
+    return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
+
+
+class Attention(nn.Module):
+    config: DecoderConfig
+
+    @nn.compact
+    def __call__(self, x_SLD, position_SL, mask_SLC, cache, place):
+        c = self.config
+
+        def project(heads: int, name: str):
+            return nn.DenseGeneral(
+                (heads, c.head_width), use_bias=c.qkv_bias, name=name
+            )(x_SLD)
+
+        q, k = project(c.heads, "query"), project(c.kv_heads, "key")
+        v = project(c.kv_heads, "value")
+        if c.qk_norm:
+            q = nn.RMSNorm(c.norm_eps, name="query_norm")(q)
+            k = nn.RMSNorm(c.norm_eps, name="key_norm")(k)
+        if c.positions == "rope":
+            q = rotate(q, position_SL, c.rope_theta)
+            k = rotate(k, position_SL, c.rope_theta)
+        if cache is not None:
+            k = jax.lax.dynamic_update_slice_in_dim(cache[0], k, place, axis=1)
+            v = jax.lax.dynamic_update_slice_in_dim(cache[1], v, place, axis=1)
+        out = attend(q, k, v, mask_SLC)
+        # Scaled down with depth so the residual stream keeps its size at the start.
+        init = nn.initializers.variance_scaling(
+            1 / (2 * c.layers), "fan_in", "truncated_normal"
+        )
+        y = nn.DenseGeneral(
+            c.width, axis=(-2, -1), use_bias=False, kernel_init=init, name="out"
+        )(out)
+        return y, (k, v)
+
+
+class SwiGLU(nn.Module):
+    config: DecoderConfig
+
+    @nn.compact
+    def __call__(self, x_SLD):
+        c = self.config
+        gate = nn.Dense(c.mlp_width, use_bias=False, name="gate")(x_SLD)
+        up = nn.Dense(c.mlp_width, use_bias=False, name="up")(x_SLD)
+        init = nn.initializers.variance_scaling(
+            1 / (2 * c.layers), "fan_in", "truncated_normal"
+        )
+        down = nn.Dense(c.width, use_bias=False, kernel_init=init, name="down")
+        return down(nn.silu(gate) * up)
+
+
+class Block(nn.Module):
+    config: DecoderConfig
+
+    @nn.compact
+    def __call__(self, x_SLD, position_SL, mask_SLC, cache, place):
+        eps = self.config.norm_eps
+        h, kv = Attention(self.config, name="attention")(
+            nn.RMSNorm(eps, name="attention_norm")(x_SLD),
+            position_SL,
+            mask_SLC,
+            cache,
+            place,
+        )
+        x_SLD = x_SLD + h
+        h = SwiGLU(self.config, name="mlp")(nn.RMSNorm(eps, name="mlp_norm")(x_SLD))
+        return x_SLD + h, kv
+
+
+class Decoder(nn.Module):
+    """Tokens to hidden states."""
+
+    config: DecoderConfig
+
+    def setup(self):
+        c = self.config
+        init = nn.initializers.normal(0.5)
+        self.embedding = nn.Embed(c.vocabulary, c.width, embedding_init=init)
+        if c.positions == "learned":
+            self.position_table = nn.Embed(
+                c.max_positions, c.width, embedding_init=init
+            )
+        self.blocks = [Block(c, name=f"block_{i}") for i in range(c.layers)]
+        self.final_norm = nn.RMSNorm(c.norm_eps)
+
+    def __call__(
+        self,
+        token_SL: jax.Array,
+        position_SL: jax.Array,
+        segment_SL: jax.Array | None = None,
+        *,
+        cache: Cache | None = None,
+        place: jax.Array | None = None,
+        mask_SLC: jax.Array | None = None,
+    ) -> tuple[jax.Array, Cache]:
+        """Hidden states [S, L, D] after the final norm; keys and values by layer.
+
+        Whole sequences: give `segment_SL`; the returned cache holds the L places.
+        With a cache: give `cache` (capacity C), the `place` at which the L tokens
+        are written, and `mask_SLC`, which cached places each of them may read.
+        """
+        if cache is None:
+            mask_SLC = causal_mask(segment_SL)
+        x_SLD = self.embedding(token_SL)
+        if self.config.positions == "learned":
+            x_SLD = x_SLD + self.position_table(position_SL)
+        written = []
+        for i, block in enumerate(self.blocks):
+            layer = None if cache is None else cache[i]
+            x_SLD, kv = block(x_SLD, position_SL, mask_SLC, layer, place)
+            written.append(kv)
+        return self.final_norm(x_SLD), tuple(written)
+
+    def unembed(self, x_SLD: jax.Array) -> jax.Array:
+        """Logits with the transposed embedding (tied)."""
+        return self.embedding.attend(x_SLD)
+
+
+def grow(cache: Cache, capacity: int) -> Cache:
+    """The cache with room for `capacity` places."""
+
+    def pad(x):
+        return jnp.pad(x, ((0, 0), (0, capacity - x.shape[1]), (0, 0), (0, 0)))
+
+    return jax.tree.map(pad, cache)

@@ -1,0 +1,59 @@
+"""Policy and critic: a decoder with a head, and what is read off them."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from steppo_jax.models.decoder import Cache, Decoder, DecoderConfig
+
+
+class Policy(nn.Module):
+    """A decoder with logits over the vocabulary."""
+
+    config: DecoderConfig
+
+    def setup(self):
+        self.decoder = Decoder(self.config)
+        if not self.config.tie_embeddings:
+            self.head = nn.Dense(self.config.vocabulary, use_bias=False)
+
+    def __call__(self, *args, **kwargs) -> tuple[jax.Array, Cache]:
+        """Logits [S, L, V] float32 and the cache; arguments as `Decoder`."""
+        x_SLD, cache = self.decoder(*args, **kwargs)
+        return self.logits(x_SLD), cache
+
+    def hidden(self, *args, **kwargs) -> tuple[jax.Array, Cache]:
+        """Hidden states [S, L, D], for callers that need logits at few places."""
+        return self.decoder(*args, **kwargs)
+
+    def logits(self, x_SLD: jax.Array) -> jax.Array:
+        """Logits float32 of hidden states [..., D]."""
+        tied = self.config.tie_embeddings
+        logits = self.decoder.unembed(x_SLD) if tied else self.head(x_SLD)
+        return logits.astype(jnp.float32)
+
+
+class Critic(nn.Module):
+    """A decoder with one number per place: the value of the text so far."""
+
+    config: DecoderConfig
+
+    @nn.compact
+    def __call__(self, *args, **kwargs) -> jax.Array:
+        """Values [S, L] float32; arguments as `Decoder`."""
+        x_SLD, _ = Decoder(self.config, name="decoder")(*args, **kwargs)
+        # Near zero at first: a random value is worse than none (see docs).
+        init = nn.initializers.normal(0.01)
+        value_SL1 = nn.Dense(1, kernel_init=init, name="head")(x_SLD)
+        return value_SL1[..., 0].astype(jnp.float32)
+
+
+def log_prob_and_entropy(
+    logits: jax.Array, token: jax.Array, temperature: float
+) -> tuple[jax.Array, jax.Array]:
+    """log π(token) and H(π) under softmax(logits / temperature); both [...]."""
+    log_p = jax.nn.log_softmax(logits / temperature, axis=-1)
+    chosen = jnp.take_along_axis(log_p, token[..., None], axis=-1)[..., 0]
+    return chosen, -jnp.sum(jnp.exp(log_p) * log_p, axis=-1)

@@ -1,0 +1,54 @@
+"""Evaluating a policy on the panels that a config names, into a run's folder."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable, Mapping
+
+import jax
+import numpy as np
+
+from steppo_jax import panel_records
+from steppo_jax.evaluate import Evaluator, Progress, silent
+from steppo_jax.panel_records import Kind
+
+Outcome = Mapping[str, np.ndarray]
+
+
+def play(
+    evaluator: Evaluator,
+    params,
+    panel: str,
+    episodes: int,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> tuple[Outcome, np.ndarray]:
+    """Outcomes of the first `episodes` tasks of a panel, and their golden steps.
+
+    `seed` alone decides what is sampled: two policies meet the same draws.
+    """
+    env = evaluator.env
+    task_N = jax.tree.map(lambda x: np.asarray(x)[:episodes], env.panel(panel))
+    outcome = evaluator(params, task_N, jax.random.key(seed), progress)
+    return outcome, np.asarray(jax.vmap(env.golden_steps)(task_N))
+
+
+def write(
+    evaluator: Evaluator,
+    params,
+    workdir: pathlib.Path,
+    kind: Kind,
+    panels: tuple[str, ...],
+    episodes: int,
+    tell: Callable[[str], None],
+) -> None:
+    """Plays every panel, records each task in eval/PANEL.jsonl and tells the rates."""
+    for panel in panels:
+        outcome, golden = play(evaluator, params, panel, episodes, kind.seed)
+        path = workdir / panel_records.FOLDER / f"{panel}.jsonl"
+        panel_records.write(path, kind, outcome, golden)
+        tell(
+            f"{panel} panel after {kind.iteration} iterations: "
+            f"success {outcome['success'].mean():.3f} on {len(golden)} tasks "
+            f"({kind.decoding})"
+        )

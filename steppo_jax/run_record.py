@@ -1,0 +1,161 @@
+"""What a run folder says about itself, and who may write into it.
+
+config.json holds the resolved configuration, the environment's version, package
+versions, devices and the git commit. A run resumes only with the configuration
+and environment version that started it; one process at a time holds the folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pathlib
+import platform
+from typing import Any, TextIO
+
+import ml_collections
+from absl import logging
+
+from steppo_jax import provenance, records, settings
+from steppo_jax.errors import Refused
+
+FILE, LOCK = "config.json", ".lock"
+LEAVES = ("checkpoints", "metrics.jsonl", "eval")  # what only a run makes
+
+
+class WorkdirError(Refused):
+    """A run folder that cannot be written, is in use, or belongs to another run."""
+
+
+def load(workdir: pathlib.Path) -> tuple[ml_collections.ConfigDict, dict[str, Any]]:
+    """(configuration, the whole record) of a run folder. Raises WorkdirError."""
+    path = workdir / FILE
+    try:
+        record = records.loads(path.read_text(encoding="utf-8"))
+        return settings.from_dict(record["config"]), record
+    except FileNotFoundError:
+        raise WorkdirError(
+            f"workdir {workdir} has no {FILE}: no run was started there; "
+            "give the --workdir of a run"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        text = " ".join(str(error).split())
+        raise WorkdirError(
+            f"{path} cannot be read ({text}); restore it or use another workdir"
+        ) from None
+
+
+def check_environment(record: dict[str, Any], env_version: str) -> None:
+    """Raises WorkdirError unless the run has this version of its environment."""
+    made_with = record.get("environment", {}).get("version")
+    if made_with != env_version:
+        raise WorkdirError(
+            f"environment version: the run was made with {made_with!r}, this code has "
+            f"{env_version!r}, which behaves differently; use the commit of the run"
+        )
+
+
+def _flat(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for name, value in record.items():
+        if isinstance(value, dict):
+            out |= _flat(value, f"{prefix}{name}.")
+        else:
+            out[prefix + name] = list(value) if isinstance(value, tuple) else value
+    return out
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """ "name: the run has X, now Y" for every value that differs."""
+    before, now = _flat(old), _flat(new)
+    return [
+        f"{name}: the run has {before.get(name)!r}, now {now.get(name)!r}"
+        for name in {**before, **now}
+        if before.get(name) != now.get(name)
+    ]
+
+
+def _lock(workdir: pathlib.Path) -> TextIO:
+    """Holds the folder until the file is closed or the process ends in any way."""
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        file = (workdir / LOCK).open("a+")
+    except OSError as error:
+        raise WorkdirError(
+            f"workdir {workdir} cannot be written ({error.strerror}); "
+            "give a folder that can be made and written"
+        ) from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        holder = file.read().strip() or "another process"
+        file.close()
+        raise WorkdirError(
+            f"workdir {workdir} is in use by {holder}; wait, or use another workdir"
+        ) from None
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {platform.node()}")
+    file.flush()
+    return file
+
+
+class Run:
+    """An opened run folder: locked, and known to be of this configuration."""
+
+    def __init__(
+        self, workdir: pathlib.Path, config: ml_collections.ConfigDict, env_version: str
+    ):
+        """Starts a run in an empty folder or joins the one that is there.
+
+        Raises WorkdirError where the folder cannot be written, is in use, or holds a
+        run of another configuration or environment version.
+        """
+        self.workdir = workdir
+        self._file = _lock(workdir)
+        try:
+            self.record = provenance.describe(config, env_version)
+            self.resumed = (workdir / FILE).exists()
+            if self.resumed:
+                self._join(load(workdir)[1])
+            else:
+                self._begin()
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self) -> None:
+        left = [name for name in LEAVES if (self.workdir / name).exists()]
+        if left:
+            raise WorkdirError(
+                f"workdir {self.workdir} has {', '.join(left)} of a run but no {FILE}; "
+                "put it back, empty the folder, or use another workdir"
+            )
+        text = records.dumps(self.record, indent=2)
+        records.write_atomically(self.workdir / FILE, text + "\n")
+
+    def _join(self, old: dict[str, Any]) -> None:
+        def differ(*names: str) -> list[str]:
+            return differences(
+                {name: old.get(name) for name in names},
+                {name: self.record[name] for name in names},
+            )
+
+        strict = differ("config", "environment")
+        if strict:
+            raise WorkdirError(
+                f"workdir {self.workdir} holds another run; {'; '.join(strict)}; "
+                "use the same settings to resume, or another workdir"
+            )
+        for text in differ("packages", "python", "devices", "commit"):
+            logging.warning("resuming under other conditions: %s", text)
+
+    def close(self) -> None:
+        """Lets other processes in."""
+        self._file.close()
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,216 @@
+"""The rules between fields. `check` is called before any device is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import ml_collections
+
+from steppo_jax import credit, envs
+from steppo_jax.settings.errors import ConfigError, refuse, unknown
+from steppo_jax.settings.fields import FIELDS, WORDS, find, flat
+from steppo_jax.settings.ranges import broken
+
+Values = dict[str, Any]  # dotted name → value
+
+
+def check(config: ml_collections.ConfigDict) -> None:
+    """Returns if the configuration can run; else raises ConfigError, one line.
+
+    Checked in this order: names and types, the range of each field, then the
+    combinations. `devices=0` skips what depends on the number of devices: fill
+    it in and check again.
+    """
+    values = flat(config)
+    for rule in RULES:
+        rule(values)
+
+
+def _types(values: Values) -> None:
+    for name in values:
+        find(name)
+    for name, field in FIELDS.items():
+        if name not in values:
+            raise ConfigError(f"config.{name} is missing; start from a preset")
+        value = values[name]
+        if value is None and field.optional:
+            continue
+        if value is None:
+            raise refuse(name, None, "is not set", "start from a preset or give one")
+        kinds = (float, int) if field.kind is float else (field.kind,)
+        if type(value) not in kinds:
+            raise refuse(name, value, f"needs {WORDS[field.kind]}", "correct it")
+
+
+def _ranges(values: Values) -> None:
+    for name, value in values.items():
+        rule = None if value is None else broken(name, value)
+        if rule:
+            default = FIELDS[name].default
+            remedy = "correct it" if default is None else f"the default is {default!r}"
+            raise refuse(name, value, rule, remedy)
+
+
+def _needs(values: Values, name: str, used: bool, user: str, example: Any) -> None:
+    """An optional field must be given where it is used and None where it is not."""
+    value = values[name]
+    preset = "" if name.startswith("model.") else " (a preset sets all of its fields)"
+    if used and value is None:
+        remedy = f"set --config.{name}={example!r} or so{preset}"
+        raise refuse(name, None, f"{user} needs it", remedy)
+    if not used and value is not None:
+        remedy = f"set --config.{name}=None{preset}"
+        raise refuse(name, value, f"{user} does not use it", remedy)
+
+
+def _credit(values: Values) -> None:
+    name = values["credit.estimator"]
+    if name not in credit.names():
+        raise unknown("config.credit.estimator", name, credit.names())
+    estimator = credit.get(name)
+    user = f"credit.estimator={name}"
+    for option, example in (("gamma", 0.99), ("lam", 0.95), ("divide_by_std", True)):
+        _needs(values, f"credit.{option}", option in estimator.options, user, example)
+    size = values["rollout.group_size"]
+    if estimator.needs_groups and size < 2:
+        rule = f"{user} compares the trajectories of one task"
+        raise refuse("rollout.group_size", size, rule, "set 2 or more")
+
+
+def _critic(values: Values) -> None:
+    kind, name = values["critic.kind"], values["credit.estimator"]
+    wanted = credit.get(name).critic
+    if kind != wanted:
+        rule = f"credit.estimator={name} reads a {wanted!r} critic"
+        if wanted == "none":
+            rule = f"credit.estimator={name} reads no critic"
+        fits = [n for n in credit.names() if credit.get(n).critic == kind]
+        remedy = f"set --config.critic.kind={wanted}"
+        if fits:
+            remedy += f", or an estimator for critic {kind}: {', '.join(fits)}"
+        raise refuse("critic.kind", kind, rule, remedy)
+    user = f"critic.kind={kind}"
+    has = kind != "none"
+    _needs(values, "critic.learning_rate", has, user, 2e-3)
+    _needs(values, "critic.warmup_iterations", has, user, 5)
+    if not has:
+        _needs(values, "critic.value_clip", False, user, None)
+        if values["env.on_time_limit"] == "bootstrap":
+            rule = f"{user}: without a critic there is no value to bootstrap from"
+            remedy = "set --config.env.on_time_limit=terminal or use a critic method"
+            raise refuse("env.on_time_limit", "bootstrap", rule, remedy)
+    elif values["critic.warmup_iterations"] >= values["iterations"]:
+        rule = f"the policy would rest in all iterations={values['iterations']}"
+        raise refuse(
+            "critic.warmup_iterations",
+            values["critic.warmup_iterations"],
+            rule,
+            "lower it or raise iterations",
+        )
+
+
+def _objective(values: Values) -> None:
+    aggregate = values["objective.aggregate"]
+    user = f"objective.aggregate={aggregate}"
+    _needs(values, "objective.constant", aggregate == "constant", user, 32.0)
+    high, dual = values["objective.clip_high"], values["objective.dual_clip"]
+    if dual is not None and dual <= 1 + high:
+        rule = f"must be above 1 + objective.clip_high = {1 + high}"
+        raise refuse("objective.dual_clip", dual, rule, "raise it, or set None")
+
+
+def _model(values: Values) -> None:
+    positions = values["model.positions"]
+    user = f"model.positions={positions}"
+    _needs(values, "model.rope_theta", positions == "rope", user, 10000.0)
+    heads, kv_heads = values["model.heads"], values["model.kv_heads"]
+    if heads % kv_heads:
+        rule = f"model.heads={heads} is not a multiple of it"
+        raise refuse("model.kv_heads", kv_heads, rule, f"use a divisor of {heads}")
+    if positions == "rope" and values["model.head_width"] % 2:
+        rule = "rotary angles turn pairs of channels"
+        raise refuse(
+            "model.head_width", values["model.head_width"], rule, "use an even number"
+        )
+
+
+def _batch(values: Values) -> None:
+    groups, size = values["rollout.groups"], values["rollout.group_size"]
+    devices, minibatches = values["devices"] or 1, values["learner.minibatches"]
+    trajectories, parts = groups * size, devices * minibatches
+    if trajectories % parts:
+        raise ConfigError(
+            f"config.rollout.groups={groups} * rollout.group_size={size} = "
+            f"{trajectories} trajectories do not split into devices={devices} * "
+            f"learner.minibatches={minibatches} = {parts} equal parts; change one of "
+            f"them so that {parts} divides {trajectories}"
+        )
+    most = trajectories // parts * values["env.max_steps"]
+    if values["learner.microbatch"] > most:
+        rule = f"a device's minibatch holds at most {most} sequences (one per step)"
+        raise refuse(
+            "learner.microbatch",
+            values["learner.microbatch"],
+            rule,
+            f"set {most} or less",
+        )
+
+
+def _warm_start(values: Values) -> None:
+    if values["warm_start.success"] > 0:
+        _cloning(values)
+        return
+    for name, field in FIELDS.items():
+        given = values[name] != field.default
+        if name.startswith("warm_start.") and name != "warm_start.success" and given:
+            rule = "warm_start.success=0 means no warm start, so it has no effect"
+            remedy = f"leave it at {field.default!r}, or set warm_start.success"
+            raise refuse(name, values[name], rule, remedy)
+
+
+def _cloning(values: Values) -> None:
+    episodes, devices = values["warm_start.episodes"], values["devices"] or 1
+    if episodes % devices:
+        rule = f"devices={devices} does not divide it"
+        raise refuse("warm_start.episodes", episodes, rule, "use a multiple")
+    most, every = values["warm_start.max_updates"], values["warm_start.check_every"]
+    if most % every:
+        rule = f"warm_start.check_every={every} does not divide it"
+        raise refuse("warm_start.max_updates", most, rule, "use a multiple")
+
+
+def _environment(values: Values) -> None:
+    settings = {
+        name.removeprefix("env."): value
+        for name, value in values.items()
+        if name.startswith("env.")
+    }
+    try:
+        environment = envs.make(**settings)
+    except ValueError as error:
+        raise ConfigError(f"config.env: {error}") from None
+    for panel in values["eval.panels"]:
+        if panel not in environment.panels:
+            raise unknown("config.eval.panels", panel, environment.panels)
+
+
+def _preset(values: Values) -> None:
+    name = values["preset"].partition(":")[0]
+    if name != values["env.name"]:
+        rule = f"names another environment than env.name={values['env.name']}"
+        raise refuse("preset", values["preset"], rule, "it is set by the config file")
+
+
+RULES: tuple[Callable[[Values], None], ...] = (
+    _types,
+    _ranges,
+    _credit,
+    _critic,
+    _objective,
+    _model,
+    _batch,
+    _warm_start,
+    _environment,
+    _preset,
+)

@@ -1,0 +1,202 @@
+"""The tree of settings with its defaults.
+
+A field is a plain default (its type is the default's type), `needed(type)`
+where a preset must choose, or `optional(type)` where None means "not used".
+What a value must obey stands in `ranges` and `checks`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import ml_collections
+from ml_collections import config_dict
+
+from steppo_jax.settings.errors import ConfigError, unknown_field
+
+# How a message names a type.
+WORDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a name",
+    tuple: "a list of names",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """Type and default of one setting."""
+
+    kind: type
+    default: Any = None
+    optional: bool = False  # None is a value: "this method does not use it"
+
+
+def needed(kind: type) -> Field:
+    return Field(kind)
+
+
+def optional(kind: type, default: Any = None) -> Field:
+    return Field(kind, default, optional=True)
+
+
+TREE: dict[str, Any] = {
+    "preset": needed(str),  # "environment:method[,smoke]", set by the config file
+    "seed": 0,  # everything random follows from it
+    "iterations": 80,  # rollout + update, after the warm start
+    "devices": 0,  # 0 = all local ones; on CPU one per core where the batch allows
+    "env": {
+        "name": "household",
+        "max_steps": 16,  # the task's limit, in interaction steps
+        "think_tokens": 4,  # free tokens allowed before the action
+        "on_time_limit": "terminal",  # or "bootstrap": V of the true next state
+    },
+    "model": {  # policy and critic are two networks of this shape
+        "width": 64,
+        "layers": 2,
+        "heads": 4,  # query heads
+        "kv_heads": 4,  # fewer = grouped-query attention
+        "head_width": 16,
+        "mlp_width": 128,
+        "positions": "learned",  # or "rope"
+        "rope_theta": optional(float),  # base of the rotary angles, rope only
+        "qkv_bias": False,
+        "qk_norm": False,
+        "tie_embeddings": False,
+    },
+    "rollout": {
+        "groups": 8,  # task instances per iteration
+        "group_size": 8,  # trajectories of each
+        "temperature": 1.0,  # the learner's log-probs use it too
+    },
+    "credit": {
+        "estimator": needed(str),
+        "gamma": optional(float),  # discount, per step or per token: the estimator's
+        "lam": optional(float),  # λ of GAE
+        "normalise": needed(str),  # none | batch | token_batch | group
+        "divide_by_std": optional(bool),  # groups: (R − mean) or (R − mean)/std
+    },
+    "objective": {
+        "ratio": needed(str),  # token | step
+        "clip_low": needed(float),  # ratio is kept in [1 − low, 1 + high]
+        "clip_high": needed(float),
+        "dual_clip": optional(float),  # bound of the loss where advantage < 0
+        "aggregate": needed(str),  # which mean of the token losses
+        "constant": optional(float),  # divisor of aggregate=constant, in tokens
+        "entropy_coef": 0.0,
+    },
+    "policy": {
+        "learning_rate": 1e-3,
+        "grad_clip": 1.0,  # largest global norm of a gradient (critic too)
+        "weight_decay": 0.0,
+        "adam_b2": 0.99,
+    },
+    "critic": {
+        "kind": needed(str),  # none | step | token, as the estimator needs
+        "learning_rate": optional(float, 2e-3),
+        "value_clip": optional(float),  # largest change of V that counts; None = off
+        "warmup_iterations": optional(int, 5),  # critic only, policy rests
+    },
+    "learner": {
+        "epochs": 1,  # passes over one rollout
+        "minibatches": 4,  # optimizer updates per epoch, of whole trajectories
+        "microbatch": 16,  # sequences per gradient slice (memory and cache)
+    },
+    "warm_start": {  # cloning of the scripted expert until success is measured
+        "success": 0.10,  # on the train panel; 0 = no warm start
+        "expert_noise": 0.2,  # chance of a random action per expert step
+        "learning_rate": 2e-3,
+        "episodes": 16,  # per cloning update
+        "check_every": 10,  # cloning updates
+        "max_updates": 2000,  # give up, with an error
+    },
+    "eval": {
+        "panels": ("seen", "unseen"),
+        "every": 0,  # iterations; 0 = only before and after
+        "decoding": "sampled",  # at rollout.temperature; or "greedy"
+        "episodes": 512,  # the first ones of each panel
+    },
+    "checkpoint": {
+        "every": 10,  # iterations
+        "keep": 2,  # newest ones kept on disk
+    },
+    "trajectories": 4,  # episodes written as text at each evaluation
+}
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            out |= _flatten(value, f"{prefix}{name}.")
+        else:
+            out[prefix + name] = value
+    return out
+
+
+# Dotted name → Field, in the order of the tree.
+FIELDS: dict[str, Field] = {
+    name: value if isinstance(value, Field) else Field(type(value), value)
+    for name, value in _flatten(TREE).items()
+}
+
+
+def find(name: str) -> Field:
+    """The field with this dotted name. Raises ConfigError if there is none."""
+    if name not in FIELDS:
+        raise unknown_field(name, FIELDS)
+    return FIELDS[name]
+
+
+def tree() -> ml_collections.ConfigDict:
+    """A fresh configuration: defaults, and None where a preset must still choose."""
+    config = ml_collections.ConfigDict()
+    for name, field in FIELDS.items():
+        *parents, leaf = name.split(".")
+        node = config
+        for parent in parents:
+            if parent not in node:
+                node[parent] = ml_collections.ConfigDict()
+            node = node[parent]
+        if field.default is None or field.optional:
+            node[leaf] = config_dict.FieldReference(
+                field.default, field_type=field.kind
+            )
+        else:
+            node[leaf] = field.default
+    return config.lock()
+
+
+def flat(config: ml_collections.ConfigDict) -> dict[str, Any]:
+    """Dotted name → value, references resolved."""
+    return _flatten(config.to_dict())
+
+
+def from_dict(values: Mapping[str, Any]) -> ml_collections.ConfigDict:
+    """A configuration from nested plain data such as config.json's; lists are tuples.
+
+    Raises ConfigError for a field that does not exist, is missing, or has
+    another type. The rules of `check` are not applied.
+    """
+    given = _flatten(values)
+    for name in given:
+        find(name)
+    config = tree()
+    for name, field in FIELDS.items():
+        if name not in given:
+            raise ConfigError(
+                f"config.{name} is missing; add it (default {field.default!r})"
+            )
+        value = given[name]
+        if field.kind is tuple and isinstance(value, list):
+            value = tuple(value)
+        try:
+            config.update_from_flattened_dict({name: value})
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                f"config.{name}={value!r}: needs {WORDS[field.kind]}; correct it"
+            ) from error
+    return config

@@ -1,0 +1,158 @@
+"""Behaviour cloning of the scripted expert until a measured success rate.
+
+A policy that never succeeds cannot learn from a sparse reward. Cloning stops on
+success measured by playing, never on a number of steps or a loss.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from steppo_jax import masked, vocabulary
+from steppo_jax.actor.generate import Response
+from steppo_jax.actor.rollout import RolloutSettings, rollout
+from steppo_jax.envs.base import Environment
+from steppo_jax.errors import Refused
+from steppo_jax.learner import forward, microbatch
+from steppo_jax.models.heads import Policy
+from steppo_jax.parallel import Axis, Devices
+
+
+@dataclasses.dataclass(frozen=True)
+class CloneSettings:
+    """How the expert is cloned."""
+
+    success: float  # stop when the policy's success on the train panel reaches this
+    expert_noise: float  # chance of a random action: a weak, varied expert
+    learning_rate: float
+    episodes: int  # expert episodes per cloning update, over all devices
+    check_every: int  # cloning updates between two measurements
+    max_updates: int
+    microbatch: int
+
+
+MEASURED_ON = 256  # tasks of the train panel that the success rate is taken from
+
+
+class NotReached(Refused):
+    """Cloning ended before the wanted success rate."""
+
+
+def expert_speaks(env: Environment, noise: float):
+    """The scripted expert as the one who speaks; its log-probs are unknown (0)."""
+
+    def speak(state, prompt_NP, key_N):
+        del prompt_NP
+        token_NR = jax.vmap(lambda s, k: env.expert(s, k, noise))(state, key_N)
+        used_N1 = vocabulary.length(token_NR)[:, None]
+        mask_NR = jnp.arange(token_NR.shape[1])[None] < used_N1
+        return Response(token_NR, jnp.zeros(token_NR.shape, jnp.float32), mask_NR)
+
+    return speak
+
+
+def clone_loss(policy: Policy, params, inputs, mask_SL) -> tuple[jax.Array, jax.Array]:
+    """(sum, count) of −log π over the expert's tokens."""
+    log_prob, _ = forward.log_probs(policy, params, inputs, temperature=1.0)
+    return -masked.select(log_prob, mask_SL).sum(), mask_SL.sum().astype(jnp.float32)
+
+
+def cloning_updates(
+    policy: Policy,
+    env: Environment,
+    play: RolloutSettings,
+    settings: CloneSettings,
+    optimizer: optax.GradientTransformation,
+):
+    """Body that makes `check_every` cloning updates: (params, opt, key, first) → …"""
+
+    def gradient(params, tokens):
+        order_S, count = microbatch.wanted_first(tokens.response_mask.any(axis=1))
+
+        def body(carry, index, real):
+            mask = tokens.response_mask[index] & real[:, None]
+            inputs = forward.select(tokens, index)
+            summed = jax.grad(
+                lambda p: clone_loss(policy, p, inputs, mask), has_aux=True
+            )(params)
+            return jax.tree.map(jnp.add, carry, summed)
+
+        zero = (jax.tree.map(jnp.zeros_like, params), jnp.float32(0))
+        return microbatch.walk(body, zero, order_S, count, settings.microbatch)
+
+    def updates(axis: Axis, params, opt_state, key, first):
+        N = settings.episodes // axis.size
+        id_N = axis.index() * N + jnp.arange(N, dtype=jnp.int32)
+
+        def one(carry, i):
+            params, opt_state = carry
+            this = jax.random.fold_in(key, i)
+            task_key_N = jax.vmap(jax.random.fold_in, (None, 0))(this, id_N)
+            task_N = jax.vmap(lambda k: env.sample_task(k, "train"))(task_key_N)
+            speak = expert_speaks(env, settings.expert_noise)
+            zero = jnp.int32(0)
+            shown = rollout(speak, env, play, this, task_N, id_N, id_N, zero)
+            grads, n = axis.sum(gradient(params, shown.tokens))
+            grads = jax.tree.map(lambda g: g / jnp.maximum(n, 1), grads)
+            change, opt_state = optimizer.update(grads, opt_state, params)
+            params = optax.apply_updates(params, change)
+            return (params, opt_state), None
+
+        steps = first + jnp.arange(settings.check_every)
+        after, _ = jax.lax.scan(one, (params, opt_state), steps)
+        return after
+
+    return updates
+
+
+def clone(
+    devices: Devices,
+    policy: Policy,
+    env: Environment,
+    play: RolloutSettings,
+    settings: CloneSettings,
+    params: Any,
+    key: jax.Array,
+    measure: Callable[[Any], float],
+    tell: Callable[[int, float], None],
+) -> Any:
+    """Policy parameters (one copy) that reach `settings.success`, as `measure` finds.
+
+    Args:
+      measure: replicated parameters → success rate by playing.
+      tell: told (updates made, success) after every measurement.
+
+    Raises:
+      NotReached: if `max_updates` were not enough.
+    """
+    if settings.episodes % devices.count:
+        raise ValueError(
+            f"warm_start.episodes={settings.episodes} does not divide over "
+            f"{devices.count} devices; choose a multiple"
+        )
+    optimizer = optax.chain(
+        optax.clip_by_global_norm(1.0), optax.adam(settings.learning_rate)
+    )
+    body = cloning_updates(policy, env, play, settings, optimizer)
+    program = devices.compile(body, donate=(0, 1))
+    opt_state = devices.replicate(optimizer.init(params))
+    params, key = devices.replicate((params, key))
+    success = 0.0
+    for made in range(0, settings.max_updates, settings.check_every):
+        first = devices.replicate(jnp.int32(made))
+        params, opt_state = program(params, opt_state, key, first)
+        success = measure(params)
+        tell(made + settings.check_every, success)
+        if success >= settings.success:
+            return devices.first(params)
+    raise NotReached(
+        f"warm_start.success={settings.success}: after {settings.max_updates} cloning "
+        f"updates the policy reaches {success:.3f}; lower the target, or raise "
+        "warm_start.max_updates or lower warm_start.expert_noise"
+    )

@@ -1,0 +1,324 @@
+"""What the rollout, warm start, panels and reports rely on, for every environment.
+
+A new environment joins by an entry in CASES; a registered one without an entry
+fails `test_every_environment_is_tested`.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from steppo_jax import envs
+from steppo_jax.envs.base import TimeLimit
+from steppo_jax.vocabulary import EOS, PAD, SPECIAL
+from steppo_jax.vocabulary import length as token_length
+from tests.envs import household_cases
+
+EPISODES = 1280  # × max_steps 16 = 20,480 responses
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """What the contract needs to know of one environment."""
+
+    reward_bounds: tuple[float, float]
+    # (state, key) → a state that differs in hidden parts only
+    hidden_variant: Callable[[Any, jax.Array], Any]
+    panel_sha256: tuple[str, str, str]  # of train, seen, unseen
+
+
+CASES = {
+    "household": Case(
+        reward_bounds=(0.0, 1.0),
+        hidden_variant=household_cases.hidden_variant,
+        panel_sha256=(
+            "a15fab6699e759aa547e7846dc851abac9fc35c61c6552203a9e8fe79655f465",
+            "6bd03e4d9483c8aa8fe588d570acbbfa5a765bf93ae2b51ec6567fbc8cb58155",
+            "1abecbbf07651fbff535493ab7ebd79dd3ef4f7746bcf3b2f6dd6b3156f68069",
+        ),
+    ),
+}
+
+
+@pytest.fixture(params=envs.names())
+def env(request):
+    return envs.make(request.param)
+
+
+@functools.cache
+def compiled_episodes(env):
+    """One program for all rollouts here: (tasks, keys, is_expert) → episodes."""
+
+    def random_response(state, key):
+        """Well-formed, damaged, or nothing but random tokens."""
+        say_key, kind_key, token_key, place_key = jax.random.split(key, 4)
+        said = env.expert(state, say_key, 0.7)
+        shape = (env.response_length,)
+        tokens = jax.random.randint(token_key, shape, 0, len(env.vocabulary))
+        damage = jax.random.bernoulli(place_key, 0.2, shape)
+        which = jax.random.randint(kind_key, (), 0, 3)
+        return jnp.stack([said, jnp.where(damage, tokens, said), tokens])[which]
+
+    def episode(task, key, is_expert):
+        state, first = env.reset(jax.random.fold_in(key, 0), task)
+
+        def body(carry, key):
+            state, over = carry
+            random, expert = random_response(state, key), env.expert(state, key)
+            response = jnp.where(is_expert, expert, random)
+            after, observation, reward, terminated = env.step(state, response)
+            out = {
+                "before": state,
+                "response": response,
+                "observation": observation,
+                "reward": reward,
+                "terminated": terminated,
+                "live": ~over,
+            }
+            return (after, over | terminated), out
+
+        keys = jax.random.split(key, env.max_steps)
+        _, steps = jax.lax.scan(body, (state, jnp.bool_(False)), keys)
+        return {**steps, "first": first}
+
+    return jax.jit(jax.vmap(episode, in_axes=(0, 0, None)))
+
+
+@functools.cache
+def play(env, panel, kind):
+    """Episodes [N, T] of "expert" or "random" on a panel, as NumPy."""
+    tasks = env.panel(panel)
+    size = jax.tree.leaves(tasks)[0].shape[0]
+    tasks = jax.tree.map(lambda x: x[jnp.arange(EPISODES) % size], tasks)
+    keys = jax.random.split(jax.random.key(7), EPISODES)
+    return jax.device_get(compiled_episodes(env)(tasks, keys, kind == "expert"))
+
+
+@functools.cache
+def compiled_step(env):
+    return jax.jit(jax.vmap(env.step))
+
+
+@functools.cache
+def first_state(env):
+    return jax.jit(env.reset)(jax.random.key(0), take(env.panel("train"), 0))[0]
+
+
+def rows_of(tree):
+    """[n, K] int64, a task a row."""
+    leaves = [np.asarray(x) for x in jax.tree.leaves(tree)]
+    return np.concatenate([x.reshape(len(x), -1) for x in leaves], 1).astype(np.int64)
+
+
+def as_set(tree):
+    return set(map(tuple, rows_of(tree).tolist()))
+
+
+def take(tree, index):
+    return jax.tree.map(lambda x: x[index], tree)
+
+
+def visited_states(env, number):
+    """States before a step, picked evenly from live steps of random episodes."""
+    steps = play(env, "train", "random")
+    states = jax.tree.map(lambda x: x[steps["live"]], steps["before"])
+    total = int(steps["live"].sum())
+    return jax.tree.map(lambda x: jnp.asarray(x[:: total // number][:number]), states)
+
+
+def test_every_environment_is_tested():
+    assert set(CASES) == set(envs.names())
+
+
+def test_declares_what_the_protocol_asks_for(env):
+    assert env.name in envs.names()
+    assert isinstance(env.version, str) and env.version
+    assert env.panels[:3] == envs.PANELS
+    assert env.on_time_limit in typing.get_args(TimeLimit)
+    assert env.vocabulary.words[:4] == SPECIAL
+    assert len(env.instructions.split()) > 10
+    hash(env)  # a static argument of jit
+
+
+def test_shapes_and_dtypes(env):
+    key, task = jax.random.key(0), take(env.panel("train"), 0)
+    state, first = jax.eval_shape(env.reset, key, task)
+    response = jax.eval_shape(env.expert, state, key)
+    after, observation, reward, terminated = jax.eval_shape(env.step, state, response)
+    assert response.shape == (env.response_length,) and response.dtype == jnp.int32
+    for tokens in (first, observation):
+        assert tokens.shape == (env.observation_length,)
+        assert tokens.dtype == jnp.int32
+    assert reward.shape == () and reward.dtype == jnp.float32
+    assert terminated.shape == () and terminated.dtype == bool
+    state_key = jax.eval_shape(env.state_key, first)
+    assert state_key.shape == () and state_key.dtype == jnp.uint32
+    golden = jax.eval_shape(env.golden_steps, task)
+    assert golden.shape == () and golden.dtype == jnp.int32
+    # A scan carries the state: a step may change neither shapes nor types.
+    shapes = [jax.tree.map(lambda x: (x.shape, x.dtype), s) for s in (state, after)]
+    assert shapes[0] == shapes[1]
+
+
+def test_same_key_and_task_give_the_same_episode(env):
+    once = play(env, "train", "random")
+    again = play.__wrapped__(env, "train", "random")
+    jax.tree.map(np.testing.assert_array_equal, once, again)
+
+
+def test_branching_a_state_is_continuing_it(env):
+    """A state taken out in mid-episode, copied and stepped on gives what followed."""
+    steps = play(env, "train", "random")
+    middle = env.max_steps // 2
+    states = take(steps["before"], (slice(0, 64), middle))
+    copies = jax.tree.map(lambda x: jnp.repeat(jnp.asarray(x)[None], 3, 0), states)
+    step = jax.jit(jax.vmap(jax.vmap(env.step), in_axes=(0, None)))
+    for t in range(middle, env.max_steps):
+        copies, observation, reward, terminated = step(
+            copies, jnp.asarray(steps["response"][:64, t])
+        )
+        for branch in range(3):
+            np.testing.assert_array_equal(
+                observation[branch], steps["observation"][:64, t]
+            )
+            np.testing.assert_array_equal(reward[branch], steps["reward"][:64, t])
+            np.testing.assert_array_equal(
+                terminated[branch], steps["terminated"][:64, t]
+            )
+
+
+def test_random_responses_never_leave_the_vocabulary_or_the_reward_bounds(env):
+    steps = play(env, "train", "random")
+    assert steps["reward"].size >= 20_000
+    low, high = CASES[env.name].reward_bounds
+    assert np.isfinite(steps["reward"]).all()
+    assert steps["reward"].min() >= low and steps["reward"].max() <= high
+    for tokens in (steps["observation"], steps["first"]):
+        assert tokens.min() >= 0 and tokens.max() < len(env.vocabulary)
+        padding_inside = (tokens == PAD) & (
+            np.arange(tokens.shape[-1]) < np.asarray(token_length(tokens))[..., None]
+        )
+        assert not padding_inside.any()
+        assert (np.asarray(token_length(tokens)) > 0).all()
+
+
+@pytest.mark.parametrize("panel", envs.PANELS)
+def test_the_clean_expert_succeeds_within_the_limit(env, panel):
+    steps = play(env, panel, "expert")
+    success = steps["terminated"].any(axis=1)
+    assert success.mean() >= 0.95
+    assert (steps["reward"].sum(axis=1)[success] > 0).all()
+
+
+@pytest.mark.parametrize("panel", envs.PANELS)
+def test_nobody_beats_the_golden_steps(env, panel):
+    golden = np.asarray(jax.vmap(env.golden_steps)(env.panel(panel)))
+    assert golden.min() >= 1 and golden.max() <= env.max_steps
+    steps = play(env, panel, "expert")
+    success = steps["terminated"].any(axis=1)
+    golden = golden[np.arange(EPISODES) % len(golden)]
+    assert (steps["live"].sum(axis=1)[success] >= golden[success]).all()
+
+
+@pytest.mark.parametrize("panel", envs.PANELS)
+def test_panels_are_large_distinct_and_unchanged(env, panel):
+    tasks = env.panel(panel)
+    rows = rows_of(tasks)
+    assert len(rows) >= 512
+    assert len(as_set(tasks)) == len(rows)
+    digest = hashlib.sha256(np.ascontiguousarray(rows, "<i8").tobytes()).hexdigest()
+    expected = dict(zip(envs.PANELS, CASES[env.name].panel_sha256))
+    assert digest == expected[panel], (
+        f"panel {panel!r} of {env.name} is no longer the one results were reported "
+        "on: undo the change, or raise the environment's version and this hash"
+    )
+
+
+def test_no_task_is_in_two_panels(env):
+    """Neither a frozen task nor one that training could draw."""
+
+    @functools.partial(jax.jit, static_argnums=1)
+    def sample(key, panel):
+        keys = jax.random.split(key, 2048)
+        return jax.vmap(lambda k: env.sample_task(k, panel))(keys)
+
+    drawn = {}
+    for i, panel in enumerate(env.panels):
+        sampled = sample(jax.random.key(i), panel)
+        drawn[panel] = as_set(env.panel(panel)) | as_set(sampled)
+        assert len(as_set(sampled)) > 1000  # not the same few tasks again and again
+    for i, a in enumerate(env.panels):
+        for b in env.panels[i + 1 :]:
+            assert not drawn[a] & drawn[b], f"panels {a} and {b} share tasks"
+
+
+def test_unknown_panels_are_refused(env):
+    for ask in (env.panel, lambda name: env.sample_task(jax.random.key(0), name)):
+        with pytest.raises(ValueError, match=r"'tset'.*train, seen, unseen"):
+            ask("tset")
+
+
+def test_observations_do_not_depend_on_hidden_things(env):
+    """Hidden parts change, the world then stands still for a malformed response."""
+    states = visited_states(env, 512)
+    keys = jax.random.split(jax.random.key(3), 512)
+    variants = jax.jit(jax.vmap(CASES[env.name].hidden_variant))(states, keys)
+    assert rows_of(states).tolist() != rows_of(variants).tolist()
+    malformed = jnp.full((512, env.response_length), PAD).at[:, 0].set(EOS)
+    step = compiled_step(env)
+    observation = step(states, malformed)[1]
+    np.testing.assert_array_equal(observation, step(variants, malformed)[1])
+
+
+def test_descriptions_say_what_the_tokens_say(env):
+    """Two observations read the same exactly when they are the same."""
+    observations = play(env, "train", "random")["observation"]
+    observations = observations.reshape(-1, env.observation_length)[::61]
+    texts = {}
+    for tokens in observations:
+        text = env.describe(tokens)
+        assert not any(word in text for word in SPECIAL)
+        assert texts.setdefault(text, tokens.tobytes()) == tokens.tobytes()
+    assert len(texts) == len({tokens.tobytes() for tokens in observations}) > 100
+
+
+def test_responses_survive_text(env):
+    """parse is the inverse of decoding for everything the expert says."""
+    responses = play(env, "train", "expert")["response"][:40]
+    responses = responses.reshape(-1, env.response_length)
+    for response in np.unique(responses, axis=0)[::5]:
+        text = env.vocabulary.decode(response).removesuffix(" <eos>")
+        np.testing.assert_array_equal(env.parse(text), response)
+        np.testing.assert_array_equal(env.parse(f"  {text.upper()} \n"), response)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "xyzzy", "<eos>", "<pad> <bos>", ";", "xyzzy " * 500]
+)
+def test_text_that_is_no_action_gives_a_response_like_any_other(env, text):
+    response = env.parse(text)
+    assert response.shape == (env.response_length,) and response.dtype == jnp.int32
+    assert EOS in response
+    states, responses = jax.tree.map(lambda x: x[None], (first_state(env), response))
+    assert not compiled_step(env)(states, responses)[3].any()
+
+
+def test_state_keys_tell_situations_apart(env):
+    observations = play(env, "train", "random")["observation"]
+    observations = observations.reshape(-1, env.observation_length)
+    keys = np.asarray(jax.jit(jax.vmap(env.state_key))(jnp.asarray(observations)))
+    # A situation is met at several times, so keys are fewer than observations.
+    num_observations = len(np.unique(observations, axis=0))
+    assert num_observations / 20 < len(np.unique(keys)) < num_observations
+
+
+def test_render_is_text(env):
+    assert len(env.render(first_state(env)).splitlines()) > 1

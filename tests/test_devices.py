@@ -1,0 +1,59 @@
+"""How many devices a run takes by itself."""
+
+import os
+
+import jax
+import pytest
+
+from configs import household
+from experiments import devices
+from steppo_jax import settings
+
+
+@pytest.mark.parametrize(
+    ("quota", "count"),
+    [("max 100000\n", 8), ("250000 100000\n", 3), ("50000 100000\n", 1), ("?", 8)],
+)
+def test_a_container_quota_cuts_the_cores(tmp_path, monkeypatch, quota, count):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    file = tmp_path / "cpu.max"
+    file.write_text(quota)
+    assert devices.cores(file) == count
+    assert devices.cores(tmp_path / "none") == 8
+
+
+@pytest.mark.parametrize(
+    ("words", "most", "count"),
+    [
+        ("steppo", 1, 1),
+        ("steppo", 3, 2),
+        ("steppo", 6, 4),
+        ("steppo", 32, 16),
+        ("steppo,warm_start.episodes=4", 32, 4),
+        ("steppo,warm_start.success=0", 32, 16),
+        ("steppo,learner.minibatches=16", 32, 4),
+        ("steppo,learner.minibatches=3", 8, 1),
+    ],
+)
+def test_the_batch_divides_over_the_devices_chosen(words, most, count):
+    config = household.get_config(words)
+    assert devices.that_divide(config, most) == count
+    if words != "steppo,learner.minibatches=3":  # no number of devices helps that
+        config.devices = count
+        settings.check(config)
+
+
+def test_settle_writes_the_number_down(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(jax.config, "update", asked.__setitem__)
+    monkeypatch.setattr(devices, "cores", lambda: 3)
+    config = household.get_config()
+    devices.settle(config)
+    assert config.devices == 2 and asked == {"jax_num_cpu_devices": 2}
+
+
+def test_more_devices_than_there_are_is_refused(monkeypatch):
+    monkeypatch.setattr(jax.config, "update", lambda *_: None)  # the tests have 8
+    config = household.get_config("steppo,devices=16")
+    with pytest.raises(settings.ConfigError, match="devices=16: only 8 local cpu"):
+        devices.settle(config)

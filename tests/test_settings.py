@@ -1,0 +1,351 @@
+"""Every field changes something or is refused, in one line with the way out."""
+
+import dataclasses
+import json
+import pathlib
+import re
+
+import pytest
+
+import steppo_jax
+from configs import household
+from steppo_jax import methods, programs, settings
+from steppo_jax.settings.ranges import RANGES
+
+METHODS = tuple(methods.METHODS)
+PACKAGE = pathlib.Path(steppo_jax.__file__).parent
+
+# Field → another value that every preset (or those named) accepts, and what must
+# change with it. Fields that no preset uses stand in UNUSED.
+OTHER = {
+    "seed": 1,
+    "iterations": 81,
+    "devices": 2,
+    "env.max_steps": 12,
+    "env.think_tokens": 2,
+    "env.on_time_limit": "bootstrap",
+    "model.width": 32,
+    "model.layers": 1,
+    "model.heads": 8,
+    "model.kv_heads": 2,
+    "model.head_width": 8,
+    "model.mlp_width": 64,
+    "model.positions": "rope",
+    "model.rope_theta": 1e4,
+    "model.qkv_bias": True,
+    "model.qk_norm": True,
+    "model.tie_embeddings": True,
+    "rollout.groups": 16,
+    "rollout.group_size": 4,
+    "rollout.temperature": 0.7,
+    "credit.gamma": 0.9,
+    "credit.lam": 0.9,
+    "credit.normalise": "group",
+    "credit.divide_by_std": False,
+    "objective.ratio": None,  # filled in by `other`
+    "objective.clip_low": 0.1,
+    "objective.clip_high": 0.3,
+    "objective.dual_clip": 3.0,
+    "objective.aggregate": "token",
+    "objective.constant": 32.0,
+    "objective.entropy_coef": 0.01,
+    "policy.learning_rate": 1e-4,
+    "policy.grad_clip": 0.5,
+    "policy.weight_decay": 0.01,
+    "policy.adam_b2": 0.999,
+    "critic.learning_rate": 1e-3,
+    "critic.value_clip": 0.5,
+    "critic.warmup_iterations": 0,
+    "learner.epochs": 2,
+    "learner.minibatches": 2,
+    "learner.microbatch": 8,
+    "warm_start.success": 0.2,
+    "warm_start.expert_noise": 0.1,
+    "warm_start.learning_rate": 1e-3,
+    "warm_start.episodes": 32,
+    "warm_start.check_every": 20,
+    "warm_start.max_updates": 1000,
+    "eval.panels": ("unseen",),
+    "eval.every": 10,
+    "eval.decoding": "greedy",
+    "eval.episodes": 256,
+    "checkpoint.every": 5,
+    "checkpoint.keep": 3,
+    "trajectories": 1,
+}
+WITH = {  # what else must change so that the value is possible
+    "model.positions": {"model.rope_theta": 1e4},
+    "model.rope_theta": {"model.positions": "rope"},
+    "objective.constant": {"objective.aggregate": "constant"},
+}
+NEIGHBOUR = {"model.rope_theta": 500.0, "objective.constant": 1.0}
+CRITIC_FREE = ("grpo",)
+REFUSED_BY = {
+    "env.on_time_limit": CRITIC_FREE,
+    "credit.gamma": CRITIC_FREE,
+    "credit.lam": CRITIC_FREE,
+    "critic.learning_rate": CRITIC_FREE,
+    "critic.value_clip": CRITIC_FREE,
+    "critic.warmup_iterations": CRITIC_FREE,
+    "credit.divide_by_std": ("steppo", "ppo"),
+}
+# These name the point of the grid itself; each has its own test below.
+NAMES = {"preset", "env.name", "credit.estimator", "critic.kind"}
+# Read by the loop, not part of the compiled programs' settings.
+LOOP = {
+    "seed",
+    "iterations",
+    "devices",
+    "eval.panels",
+    "eval.every",
+    "eval.decoding",
+    "eval.episodes",
+    "checkpoint.every",
+    "checkpoint.keep",
+    "trajectories",
+}
+
+
+def changed(method: str, field: str, value, alone: bool = False):
+    config = household.get_config(method)
+    if not alone:
+        config.update_from_flattened_dict(WITH.get(field, {}))
+    config.update_from_flattened_dict({field: value})
+    return config
+
+
+def other(method: str, field: str):
+    if field == "objective.ratio":
+        now = household.get_config(method).objective.ratio
+        return "token" if now == "step" else "step"
+    return OTHER[field]
+
+
+def effects(config) -> tuple:
+    """Everything that decides which programs are compiled, by value."""
+    p = programs.build(config)
+    return (
+        dataclasses.asdict(p.learner.settings),
+        p.learner.policy.config,
+        p.env,
+        p.play_settings("sampled"),
+        p.clone_settings(),
+        (config.rollout.groups, config.rollout.group_size),
+    )
+
+
+def test_every_field_has_a_rule_and_a_case():
+    assert set(RANGES) == set(settings.FIELDS)
+    assert set(OTHER) | NAMES == set(settings.FIELDS)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("arg", ["", ",smoke"])
+def test_presets_are_accepted(method, arg):
+    config = household.get_config(method + arg)
+    settings.check(config)
+    assert config.preset == f"household:{method}{arg}"
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("field", OTHER)
+def test_every_field_changes_the_program_or_is_refused(method, field):
+    value = other(method, field)
+    config = changed(method, field, value)
+    if method in REFUSED_BY.get(field, ()):
+        with pytest.raises(settings.ConfigError) as error:
+            settings.check(config)
+        assert_helpful(error, field, value)
+        return
+    settings.check(config)
+    if field in LOOP:
+        leaf = field.split(".")[-1]
+        files = [PACKAGE / "train.py", PACKAGE / "programs.py"]
+        text = "".join(file.read_text() for file in files)
+        assert re.search(rf"\b(config|e)(\.\w+)?\.{leaf}\b", text), "nobody reads it"
+        return
+    base = household.get_config(method)
+    if field in NEIGHBOUR:  # compare with another value, not with "unused"
+        base = changed(method, field, NEIGHBOUR[field])
+    settings.check(base)
+    assert effects(config) != effects(base)
+
+
+def test_the_learner_uses_the_temperature_of_the_rollout():
+    p = programs.build(household.get_config("steppo,rollout.temperature=0.7"))
+    assert p.learner.settings.temperature == 0.7
+    assert p.play_settings("sampled").temperature == 0.7
+
+
+def assert_helpful(error, field: str, value) -> None:
+    text = str(error.value)
+    assert "\n" not in text
+    assert field in text and (repr(value) in text or str(value) in text)
+    assert ";" in text, "value: rule; remedy"
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("field", ["model.rope_theta", "objective.constant"])
+def test_values_for_what_no_preset_uses_are_refused(method, field):
+    with pytest.raises(settings.ConfigError) as error:
+        settings.check(changed(method, field, OTHER[field], alone=True))
+    assert_helpful(error, field, OTHER[field])
+    assert f"--config.{field}=None" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("method", "field"),
+    [
+        ("steppo", "credit.gamma"),
+        ("ppo", "credit.lam"),
+        ("grpo", "credit.divide_by_std"),
+        ("steppo", "critic.learning_rate"),
+        ("ppo", "critic.warmup_iterations"),
+        ("ppo", "objective.clip_low"),
+    ],
+)
+def test_what_a_method_needs_cannot_be_left_out(method, field):
+    with pytest.raises(settings.ConfigError, match=re.escape(f"{field}=None")):
+        settings.check(changed(method, field, None))
+
+
+OUT_OF_RANGE = {
+    "seed": (-1, 2**32),
+    "iterations": (0,),
+    "devices": (-1,),
+    "env.max_steps": (0,),
+    "env.think_tokens": (-1,),
+    "env.on_time_limit": ("ignore",),
+    "model.width": (0,),
+    "model.layers": (0,),
+    "model.heads": (0,),
+    "model.kv_heads": (0,),
+    "model.head_width": (0,),
+    "model.mlp_width": (0,),
+    "model.positions": ("alibi",),
+    "model.rope_theta": (1.0,),
+    "rollout.groups": (0,),
+    "rollout.group_size": (0,),
+    "rollout.temperature": (0.0, float("inf")),
+    "credit.gamma": (-0.1, 1.1, float("nan")),
+    "credit.lam": (-0.1, 1.1, float("nan")),
+    "credit.normalise": ("layer",),
+    "objective.ratio": ("trajectory",),
+    "objective.clip_low": (0.0, 1.0),
+    "objective.clip_high": (0.0,),
+    "objective.dual_clip": (1.0,),
+    "objective.aggregate": ("mean",),
+    "objective.constant": (0.0,),
+    "objective.entropy_coef": (-0.1,),
+    "policy.learning_rate": (0.0, float("nan")),
+    "policy.grad_clip": (0.0,),
+    "policy.weight_decay": (-0.1,),
+    "policy.adam_b2": (0.0, 1.0),
+    "critic.kind": ("shared",),
+    "critic.learning_rate": (0.0,),
+    "critic.value_clip": (0.0,),
+    "critic.warmup_iterations": (-1,),
+    "learner.epochs": (0,),
+    "learner.minibatches": (0,),
+    "learner.microbatch": (0,),
+    "warm_start.success": (-0.1, 1.0),
+    "warm_start.expert_noise": (1.1,),
+    "warm_start.learning_rate": (0.0,),
+    "warm_start.episodes": (0,),
+    "warm_start.check_every": (0,),
+    "warm_start.max_updates": (0,),
+    "eval.panels": ((), ("seen", "seen")),
+    "eval.every": (-1,),
+    "eval.decoding": ("beam",),
+    "eval.episodes": (0, 513),
+    "checkpoint.every": (0,),
+    "checkpoint.keep": (0,),
+    "trajectories": (-1,),
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [(f, v) for f, values in OUT_OF_RANGE.items() for v in values]
+)
+def test_values_out_of_range_are_refused(field, value):
+    with pytest.raises(settings.ConfigError) as error:
+        settings.check(changed("steppo", field, value, alone=True))
+    assert_helpful(error, field, value)
+    assert "must" in str(error.value)
+
+
+COMBINATIONS = {
+    "learner.minibatches=3": "64 trajectories do not split into .*3 equal parts",
+    "devices=3": "devices=3 \\* learner.minibatches=4 = 12 equal parts",
+    "devices=32,learner.minibatches=1": "devices=32 does not divide it",
+    "learner.microbatch=257": "at most 256 sequences",
+    "model.kv_heads=3": "model.heads=4 is not a multiple",
+    "model.positions=rope": "rope_theta=None: model.positions=rope needs it",
+    "critic.warmup_iterations=80": "the policy would rest",
+    "critic.kind=token": "reads a 'step' critic; .*critic.kind=step.*token_gae",
+    "objective.aggregate=constant": "constant=None: .*needs it",
+    "objective.dual_clip=1.02": "must be above 1 \\+ objective.clip_high",
+    "warm_start.success=0,warm_start.episodes=32": "no effect; leave it at 16",
+    "warm_start.check_every=30": "max_updates=2000: .*does not divide",
+    "eval.panels=seen+nowhere": "'nowhere' is unknown; known: train, seen, unseen",
+    "env.name=mansion": "'mansion' is not one of",
+    "credit.estimator=gae": "'gae' is unknown; .*known: .*step_gae",
+}
+
+
+@pytest.mark.parametrize("words", COMBINATIONS)
+def test_impossible_combinations_are_refused(words):
+    with pytest.raises(settings.ConfigError, match=COMBINATIONS[words]) as error:
+        settings.check(household.get_config(f"steppo,{words}"))
+    assert "\n" not in str(error.value)
+
+
+def test_groups_of_one_are_refused_where_a_group_is_compared():
+    config = household.get_config("grpo,rollout.group_size=1,rollout.groups=64")
+    with pytest.raises(settings.ConfigError, match=r"group_size=1: .*set 2 or more"):
+        settings.check(config)
+    settings.check(
+        household.get_config("steppo,rollout.group_size=1,rollout.groups=64")
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("seed", True), ("model.qk_norm", None), ("policy.grad_clip", None)],
+)
+def test_wrong_types_that_config_dict_lets_through_are_refused(field, value):
+    with pytest.raises(settings.ConfigError, match=f"{field}={value}"):
+        settings.check(changed("steppo", field, value))
+
+
+def test_whole_numbers_are_fine_for_real_fields():
+    settings.check(changed("steppo", "credit.gamma", 1))
+
+
+def test_a_configuration_survives_json():
+    for method in METHODS:
+        config = household.get_config(method)
+        again = settings.from_dict(json.loads(json.dumps(config.to_dict())))
+        assert again.to_dict() == config.to_dict()
+        settings.check(again)
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        ({"sed": 1}, "config.sed does not exist; did you mean 'seed'"),
+        ({"seed": "one"}, "config.seed='one': needs a whole number"),
+        ({"seed": None}, None),
+    ],
+)
+def test_broken_stored_configurations_are_refused(edit, says):
+    values = household.get_config().to_dict() | edit
+    with pytest.raises(settings.ConfigError, match=says):
+        settings.check(settings.from_dict(values))
+
+
+def test_a_missing_stored_field_is_refused():
+    values = household.get_config().to_dict()
+    del values["env"]["max_steps"]
+    with pytest.raises(settings.ConfigError, match=r"env\.max_steps is missing"):
+        settings.from_dict(values)
