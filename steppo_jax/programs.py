@@ -52,7 +52,8 @@ def update_settings(config: ConfigDict) -> UpdateSettings:
         critic = OptimizerSettings(learning_rate=rate, **optimizer)
     return UpdateSettings(
         estimator=c.estimator,
-        credit=CreditSettings(**{name: c[name] for name in estimator.options}),
+        # Options without a field in the config (yet) keep the estimator's default.
+        credit=CreditSettings(**{k: c[k] for k in estimator.options if k in c}),
         normalise=c.normalise,
         objective=ObjectiveSettings(
             ratio=o.ratio,
