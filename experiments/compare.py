@@ -13,6 +13,7 @@ import dataclasses
 import pathlib
 import shlex
 import sys
+from collections.abc import Iterable
 
 from absl import flags
 from matplotlib.figure import Figure
@@ -21,7 +22,7 @@ from rich.table import Table
 
 from experiments import entry
 from steppo_jax import comparison, records
-from steppo_jax.intervals import mean_t
+from steppo_jax.intervals import Interval, mean_t
 from steppo_jax.report import PANEL_COLOURS, smooth
 
 RUNS = flags.DEFINE_string("runs", None, "Folder that holds the run folders.")
@@ -44,23 +45,35 @@ def rows(found: dict[str, list[comparison.Run]]) -> list[dict]:
     return out
 
 
+def without_environment(name: str, found: Iterable[str]) -> str:
+    """The method alone where all runs share the environment."""
+    environment, _, method = name.partition(":")
+    shared = all(other.startswith(environment + ":") for other in found)
+    return method if shared else name
+
+
+def plus_minus(interval: Interval, form: str = ".3f") -> str:
+    """`0.725 ±0.120`, for intervals that are symmetric."""
+    return f"{interval.value:{form}} ±{interval.high - interval.value:{form}}"
+
+
 def show(found: dict[str, list[comparison.Run]], differences: list) -> None:
     """The two tables, on the terminal."""
-    table = Table(title=f"Success on the {PANEL.value} panel (mean, 95 % t over seeds)")
+    title = f"Success on the {PANEL.value} panel (mean ± half of 95 % t over seeds)"
+    table = Table(title=title)
     for name in ("method", "seeds", "before", *DECODINGS, "seconds"):
         table.add_column(name, no_wrap=True)
     for row in rows(found):
-        cells = [row[x].text() if x in row else "–" for x in ("before", *DECODINGS)]
-        seconds = row["seconds"].text(".0f")
+        cells = [
+            plus_minus(row[x]) if x in row else "–" for x in ("before", *DECODINGS)
+        ]
+        seconds = plus_minus(row["seconds"], ".0f")
         table.add_row(row["method"], str(row["seeds"]), *cells, seconds)
     paired = Table(title="Paired differences (sampled; same seeds and warm starts)")
-    for name in ("difference", "seeds", "mean, 95 % t", "could detect"):
+    for name in ("difference", "seeds", "mean and 95 % t interval"):
         paired.add_column(name, no_wrap=True)
     for d in differences:
-        name = f"{d.other} − {d.base}"
-        paired.add_row(
-            name, str(d.seeds), d.interval.text("+.3f"), f"±{d.detectable:.3f}"
-        )
+        paired.add_row(f"{d.other} − {d.base}", str(d.seeds), d.interval.text("+.3f"))
     console = Console()
     console.print(table)
     console.print(paired)
@@ -91,6 +104,7 @@ def main() -> None:
     found = comparison.load_all(pathlib.Path(RUNS.value), PANEL.value)
     out = pathlib.Path(OUT.value)
     out.mkdir(parents=True, exist_ok=True)
+    found = {without_environment(name, found): runs for name, runs in found.items()}
     names = list(found)
     differences = [
         comparison.paired(found[a], found[b], "sampled")

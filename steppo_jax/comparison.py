@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import math
 import pathlib
 
 import numpy as np
-import scipy.stats
 
 from steppo_jax import metrics, panel_records, records, run_record
 from steppo_jax.errors import Refused
@@ -39,7 +37,6 @@ class Difference:
     base: str
     seeds: int
     interval: Interval
-    detectable: float  # half-width: the smallest difference that could have shown
 
 
 def load(workdir: pathlib.Path, panel: str) -> Run:
@@ -100,11 +97,9 @@ def paired(
     if len(seeds) < 2:
         raise Refused("a paired difference needs two seeds that both methods have")
     gaps = np.array([one[s] - two[s] for s in seeds])
-    reach = scipy.stats.t.ppf((1 + level) / 2, len(seeds) - 1)
     return Difference(
-        other=others[0].method,
-        base=base[0].method,
+        other=others[0].method.partition(":")[2],
+        base=base[0].method.partition(":")[2],
         seeds=len(seeds),
         interval=mean_t(gaps, level),
-        detectable=float(reach * gaps.std(ddof=1) / math.sqrt(len(seeds))),
     )
