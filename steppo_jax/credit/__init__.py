@@ -9,6 +9,8 @@ from steppo_jax.credit.base import (
 from steppo_jax.credit.normalise import KINDS, normalise
 from steppo_jax.credit.registry import check, estimate, get, names, register
 from steppo_jax.credit.rows import from_rows
+from steppo_jax.credit.similarity import state_keys
+from steppo_jax.credit.table import table
 
 __all__ = [
     "KINDS",
@@ -23,4 +25,6 @@ __all__ = [
     "names",
     "normalise",
     "register",
+    "state_keys",
+    "table",
 ]

@@ -41,9 +41,10 @@ def from_rows(
 
     verl's names: ratio "token" is loss_mode "vanilla", "step" is "gspo"; aggregate
     "token" is "token-mean", "step" is "seq-mean-token-mean", "step_sum" is
-    "seq-mean-token-sum"; kl "k3" is "low_var_kl". Rows without response tokens do
-    not count. `traj_id_B` is needed for ratio "trajectory" and aggregates
-    "trajectory", "group" and "constant"; `group_id_B` for aggregate "group".
+    "seq-mean-token-sum"; kl "k3" is "low_var_kl". `dual_clip` works with every
+    ratio; verl's "gspo" has none. Rows without response tokens do not count.
+    `traj_id_B` is needed for ratio "trajectory" and aggregates "trajectory", "group"
+    and "constant"; `group_id_B` for aggregate "group".
 
     Raises ValueError for an unknown name, a missing input or an unused constant.
     """

@@ -89,8 +89,8 @@ def test_gigpo_divides_by_the_std_of_each_group():
 @pytest.mark.parametrize("official", [False, True])
 @pytest.mark.parametrize("name", ["rloo", "reinforce_pp_baseline", "gigpo"])
 def test_equal_returns_give_exactly_zero(name, official):
-    # 0.1 + 0.2 and 0.3 differ in their last bit.
-    reward = np.array([[0.1], [0.3], [0.2], [0.3]])
+    # In float32 0.8 + 0.1 and 0.9 differ in their last bit.
+    reward = np.array([[0.8], [0.9], [0.1], [0.9]])
     keys = dict(state_key_B=[0, 0, 1, 0], gamma=1.0) if name == "gigpo" else {}
     out, _ = credit.from_rows(
         name,

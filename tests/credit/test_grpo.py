@@ -37,8 +37,10 @@ def test_dr_grpo_does_not_divide_by_the_std():
 
 @pytest.mark.parametrize("official", [True, False])
 def test_equal_returns_give_exactly_zero(official):
-    # 0.1 + 0.2 and 0.3 differ in their last bit; so may the mean of three 0.3.
-    reward = np.array([[0.1], [0.3], [0.2], [0.3]])
+    # In float32 0.8 + 0.1 and 0.9 differ in their last bit: they are equal returns,
+    # added up in different ways, and no signal to be blown up by 1/std.
+    assert np.float32(0.8) + np.float32(0.1) != np.float32(0.9)
+    reward = np.array([[0.8], [0.9], [0.1], [0.9]])
     group = np.zeros(4)
     out, _ = credit.from_rows(
         "grpo", reward, MASK, TRAJ, STEP, group_id_B=group, official=official

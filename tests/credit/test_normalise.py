@@ -64,9 +64,12 @@ def test_group_compares_with_the_steps_of_the_task():
 @pytest.mark.parametrize("kind", ["batch", "token_batch", "group"])
 @pytest.mark.parametrize("official", [False, True])
 def test_equal_advantages_and_single_ones_give_exactly_zero(kind, official):
-    for x in (jnp.full(4, 0.1), jnp.where(BATCH.response_mask, 0.1, jnp.nan)):
-        z = credit.normalise(kind, x, BATCH, official=official)
-        assert np.all(np.asarray(z) == 0)
+    same = jnp.full(4, 0.1)
+    by_a_bit = same.at[1].set(jnp.nextafter(same[1], 1.0))  # equal but for rounding
+    for x in (same, by_a_bit):
+        for table in (x, jnp.where(BATCH.response_mask, BATCH.to_tokens(x), jnp.nan)):
+            z = credit.normalise(kind, table, BATCH, official=official)
+            assert np.all(np.asarray(z) == 0)
     nothing = dataclasses.replace(BATCH, step_id=jnp.full_like(BATCH.step_id, -1))
     z = credit.normalise(kind, X_SL, nothing, official=official)
     assert np.all(np.asarray(z) == 0)

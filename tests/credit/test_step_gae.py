@@ -1,5 +1,7 @@
 """Step GAE by hand."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -69,3 +71,27 @@ def test_the_reward_of_an_empty_response():
         )
         assert_allclose(advantage, [[expected] * 3, [0] * 3], atol=1e-6)
         assert_allclose(target[1], np.zeros(3))
+
+
+def test_lam_adapts_to_the_number_of_steps():
+    # VAPO: λ = 1 − 1/(α T) = ½ for α = 1 and T = 2 steps: as in the first test.
+    advantage, _ = rows(lam=1.0, lam_alpha=1.0)
+    assert_allclose(advantage[:, 0], [0.04, 0.8], atol=1e-6)
+
+
+def test_the_rows_entry_works_inside_jit():
+    def inside(reward, gamma):
+        return credit.from_rows(
+            "step_gae",
+            reward,
+            jnp.asarray(MASK),
+            jnp.array([0, 0]),
+            jnp.array([0, 1]),
+            value_BL=jnp.asarray(VALUE),
+            gamma=gamma,
+            lam=0.5,
+            normalise="none",
+        )[0]
+
+    advantage = jax.jit(inside)(REWARD, 0.9)
+    assert_allclose(advantage[:, 0], [0.04, 0.8], atol=1e-6)
