@@ -9,6 +9,7 @@ change the answer.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -47,6 +48,7 @@ class Axis:
 
 
 ONE = Axis()
+AXIS = "data"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Devices:
         """Compiles `body(axis, *args)`; `donate` counts the arguments after `axis`."""
         if self.count == 1:
             return jax.jit(lambda *args: body(ONE, *args), donate_argnums=donate)
-        axis = Axis("data", self.count)
+        axis = Axis(AXIS, self.count)
         return jax.pmap(
             lambda *args: body(axis, *args),
             axis_name=axis.name,
@@ -90,8 +92,15 @@ class Devices:
         """The same values on every device, laid out so that they can be donated."""
         if self.count == 1:
             return jax.device_put(tree, self.devices[0])
-        return jax.pmap(lambda _, x: x, in_axes=(0, None), devices=self.devices)(
-            jnp.arange(self.count), tree
+        return self._copies(jnp.arange(self.count), tree)
+
+    @functools.cached_property
+    def _copies(self) -> Any:
+        """Under the axis name of `compile`: another name is another layout to jax,
+        and every program would be compiled once more for it.
+        """
+        return jax.pmap(
+            lambda _, x: x, axis_name=AXIS, in_axes=(0, None), devices=self.devices
         )
 
     def split(self, tree: Tree) -> Tree:
@@ -106,10 +115,19 @@ class Devices:
 
     def first(self, tree: Tree) -> Tree:
         """One copy of a replicated tree."""
-        return tree if self.count == 1 else jax.tree.map(lambda x: x[0], tree)
+        return tree if self.count == 1 else _first(tree)
 
     def join(self, tree: Tree) -> Tree:
         """Undoes `split`."""
-        if self.count == 1:
-            return tree
-        return jax.tree.map(lambda x: x.reshape((-1, *x.shape[2:])), tree)
+        return tree if self.count == 1 else _join(tree)
+
+
+# One program per tree: leaf by leaf these would compile dozens of small ones.
+@jax.jit
+def _first(tree: Tree) -> Tree:
+    return jax.tree.map(lambda x: x[0], tree)
+
+
+@jax.jit
+def _join(tree: Tree) -> Tree:
+    return jax.tree.map(lambda x: x.reshape((-1, *x.shape[2:])), tree)

@@ -72,10 +72,11 @@ def _start(
     if restored is not None:
         print(f"resuming after iteration {restored[0]}", flush=True)
         return restored[0], p.devices.replicate(restored[1])
-    state = _warm(p, fresh, stop)
-    checkpoints.save(0, state)
+    state = p.devices.replicate(_warm(p, fresh, stop))
+    # Saved as every later state is, so that nothing new compiles at the next save.
+    checkpoints.save(0, p.devices.first(state))
     checkpoints.wait()
-    return 0, p.devices.replicate(state)
+    return 0, state
 
 
 def _warm(p: Programs, state: LearnerState, stop: list[int]) -> LearnerState:
