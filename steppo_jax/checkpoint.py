@@ -13,6 +13,7 @@ import gc
 import pathlib
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -171,7 +172,9 @@ def _one_error() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.collect()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # "never awaited"
+            gc.collect()
         sys.unraisablehook = before
 
 

@@ -31,24 +31,52 @@ def _grid(critic: str, **fields: Any) -> dict[str, Any]:
     return {**grid, "critic.kind": critic}
 
 
+def _critic_free(estimator: str, normalise: str, **fields: Any) -> dict[str, Any]:
+    """A method without critic, token ratio, every step of the same weight."""
+    return _grid(
+        critic="none",
+        credit__estimator=estimator,
+        credit__normalise=normalise,
+        objective__ratio="token",
+        objective__clip_low=0.2,
+        objective__clip_high=0.2,
+        objective__aggregate="step",
+        **fields,
+    )
+
+
 # A critic needs no group to compare with, so each episode is another task, as in
 # the paper (method.md §2.4); group methods meet a group_size-th as many tasks.
 ONE_EACH = {"rollout__groups": 64, "rollout__group_size": 1}
 
+STEPPO = _grid(
+    critic="step",
+    **ONE_EACH,
+    credit__estimator="step_gae",
+    credit__gamma=0.99,  # per interaction step
+    credit__lam=0.95,
+    credit__normalise="batch",  # one count per step
+    objective__ratio="step",
+    objective__clip_low=0.03,  # .2 never binds on a geometric mean
+    objective__clip_high=0.03,
+    objective__aggregate="step",
+)
+
+GRPO = _critic_free("grpo", "none", credit__divide_by_std=True)
+
 METHODS: dict[str, Method] = {
     "steppo": Method(
-        "step GAE, geometric-mean ratio per step, critic at the last prompt token",
-        _grid(
+        "step GAE, one geometric-mean ratio per step, critic at the last prompt token",
+        STEPPO,
+    ),
+    "capo": Method(
+        "step GAE with a ratio calibrated by the square root of the length (CAPO)",
+        STEPPO
+        | _grid(
             critic="step",
-            **ONE_EACH,
-            credit__estimator="step_gae",
-            credit__gamma=0.99,  # per interaction step
-            credit__lam=0.95,
-            credit__normalise="batch",  # one count per step
-            objective__ratio="step",
-            objective__clip_low=0.03,  # .2 never binds on a geometric mean
-            objective__clip_high=0.03,
-            objective__aggregate="step",
+            objective__ratio="step_calibrated",
+            objective__clip_low=0.08,  # about √7 times the step ratio's
+            objective__clip_high=0.08,
         ),
     ),
     "ppo": Method(
@@ -68,11 +96,64 @@ METHODS: dict[str, Method] = {
     ),
     "grpo": Method(
         "return of the trajectory against its group, token ratio, no critic",
-        _grid(
+        GRPO,
+    ),
+    "dr_grpo": Method(
+        "GRPO without division by std; token sums over a constant (arXiv 2503.20783)",
+        GRPO
+        | _grid(
             critic="none",
-            credit__estimator="grpo",
-            credit__normalise="none",  # the group already is
+            credit__divide_by_std=False,
+            objective__aggregate="constant",
+            objective__constant=100.0,  # tokens of a typical episode
+        ),
+    ),
+    "gspo": Method(
+        "GRPO's credit with one ratio per step (arXiv 2507.18071 on step rows)",
+        GRPO
+        | _grid(
+            critic="none",
+            objective__ratio="step",
+            objective__clip_low=0.03,
+            objective__clip_high=0.03,
+        ),
+    ),
+    "rloo": Method(
+        "return against the mean of the others in the group (arXiv 2402.14740)",
+        _critic_free("rloo", "none"),
+    ),
+    "reinforce_pp": Method(
+        "discounted return across the episode, whitened over tokens (arXiv 2501.03262)",
+        _critic_free("reinforce_pp", "token_batch", credit__gamma=0.99, **ONE_EACH),
+    ),
+    "reinforce_pp_baseline": Method(
+        "return against the group mean, whitened over tokens (arXiv 2501.03262)",
+        _critic_free("reinforce_pp_baseline", "token_batch"),
+    ),
+    "gigpo": Method(
+        "GRPO plus groups of steps from the same observation (arXiv 2505.10978)",
+        _critic_free(
+            "gigpo",
+            "none",
+            credit__gamma=0.95,  # per step
             credit__divide_by_std=True,
+            credit__step_weight=1.0,
+        ),
+    ),
+    "lightning_rl": Method(
+        "return of the trajectory, normalised over the task's steps (arXiv 2508.03680)",
+        _critic_free("trajectory_return", "none", credit__divide_by_std=True),
+    ),
+    "bi_level": Method(
+        "GAE over steps, then over the tokens inside each (arXiv 2510.16907)",
+        _grid(
+            critic="token",
+            **ONE_EACH,
+            credit__estimator="bi_level_gae",
+            credit__gamma=0.99,  # per step
+            credit__token_gamma=1.0,
+            credit__lam=0.95,
+            credit__normalise="token_batch",
             objective__ratio="token",
             objective__clip_low=0.2,
             objective__clip_high=0.2,

@@ -16,7 +16,7 @@ from steppo_jax.credit import CreditSettings
 from steppo_jax.envs.base import Environment
 from steppo_jax.evaluate import Evaluator
 from steppo_jax.learner.state import LearnerState, OptimizerSettings
-from steppo_jax.learner.update import Learner, UpdateSettings
+from steppo_jax.learner.update import KLSettings, Learner, UpdateSettings
 from steppo_jax.models.decoder import DecoderConfig
 from steppo_jax.models.heads import Critic, Policy
 from steppo_jax.objective import ObjectiveSettings
@@ -43,6 +43,7 @@ def update_settings(config: ConfigDict) -> UpdateSettings:
     estimator = credit.get(config.credit.estimator)
     c, o, u = config.credit, config.objective, config.learner
     with_critic = estimator.critic != "none"
+    in_loss = config.kl.place == "loss"
     optimizer = {
         name: config.policy[name] for name in ("grad_clip", "weight_decay", "adam_b2")
     }
@@ -60,6 +61,8 @@ def update_settings(config: ConfigDict) -> UpdateSettings:
             clip_low=o.clip_low,
             clip_high=o.clip_high,
             dual_clip=o.dual_clip,
+            kl=config.kl.kind if in_loss else None,
+            kl_coef=config.kl.coef if in_loss else None,
             entropy_coef=o.entropy_coef or None,
         ),
         aggregate=o.aggregate,
@@ -70,6 +73,7 @@ def update_settings(config: ConfigDict) -> UpdateSettings:
         ),
         critic=critic,
         value_clip=config.critic.value_clip if with_critic else None,
+        kl=None if config.kl.kind is None else KLSettings(**config.kl.to_dict()),
         critic_warmup=config.critic.warmup_iterations if with_critic else 0,
         temperature=config.rollout.temperature,
         epochs=u.epochs,

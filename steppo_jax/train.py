@@ -57,27 +57,32 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, profile: int = 0) -> None:
         ) as checkpoints,
         _sigterm() as stop,
     ):
-        start, state = _start(p, checkpoints)
+        start, state = _start(p, checkpoints, stop)
         _Loop(p, checkpoints, workdir, start, profile).run(state, stop)
     report.write(workdir)
     closing.show(workdir)
 
 
-def _start(p: Programs, checkpoints: Checkpoints) -> tuple[int, LearnerState]:
+def _start(
+    p: Programs, checkpoints: Checkpoints, stop: list[int]
+) -> tuple[int, LearnerState]:
     """The state to go on from, replicated: restored, or fresh after the warm start."""
     fresh = jax.jit(p.learner.init)(jax.random.key(p.config.seed))
     restored = checkpoints.restore_latest(fresh)
     if restored is not None:
         print(f"resuming after iteration {restored[0]}", flush=True)
         return restored[0], p.devices.replicate(restored[1])
-    state = _warm(p, fresh)
+    state = _warm(p, fresh, stop)
     checkpoints.save(0, state)
     checkpoints.wait()
     return 0, p.devices.replicate(state)
 
 
-def _warm(p: Programs, state: LearnerState) -> LearnerState:
-    """The state with a cloned policy, whose decoder the critic starts from too."""
+def _warm(p: Programs, state: LearnerState, stop: list[int]) -> LearnerState:
+    """The state with a cloned policy, whose decoder the critic starts from too.
+
+    Nothing is saved before it ends: stopped here, a run starts over.
+    """
     if p.config.warm_start.success == 0:
         return state
     clone, evaluator = p.clone_settings(), p.evaluator("sampled")
@@ -86,6 +91,12 @@ def _warm(p: Programs, state: LearnerState) -> LearnerState:
     def measure(params) -> float:
         outcome, _ = panels.play(evaluator, params, "train", warm_start.MEASURED_ON)
         return float(outcome["success"].mean())
+
+    def tell(made: int, rate: float) -> None:
+        bar.line(made, {"train/success": rate})
+        if stop:
+            bar.say("SIGTERM: stopped while cloning; nothing to save yet")
+            raise SystemExit(128 + signal.SIGTERM)
 
     policy = warm_start.clone(
         p.devices,
@@ -96,7 +107,7 @@ def _warm(p: Programs, state: LearnerState) -> LearnerState:
         state.policy,
         jax.random.fold_in(state.key, programs.CLONE),
         measure,
-        lambda made, rate: bar.line(made, {"train/success": rate}),
+        tell,
     )
     bar.close()
     return p.learner.start_from(state, policy)

@@ -26,7 +26,7 @@ def test_later_layers_win():
     ("arg", "says"),
     [
         ("stepo", "'stepo' is unknown; did you mean 'steppo'"),
-        ("", "preset '' is unknown; known: steppo, ppo, grpo"),
+        ("", "preset '' is unknown; known: steppo, capo, ppo, grpo"),
         ("steppo,fast", "'fast' in 'steppo,fast' is unknown; .*smoke"),
         ("steppo,smoke,smoke", "'smoke' in .* is unknown"),
         ("steppo,", "'' in 'steppo,' is unknown"),

@@ -19,7 +19,7 @@ ROWS = (
     {"methods", "evaluate", "warm_start"},
     {"programs", "panels", "checkpoint", "progress", "run_record"},
     {"metrics", "closing"},
-    {"report"},
+    {"report", "comparison"},
     {"train"},
 )
 ROW = {name: place for place, row in enumerate(ROWS) for name in row}

@@ -9,10 +9,10 @@ import pytest
 
 import steppo_jax
 from configs import household
-from steppo_jax import methods, programs, settings
+from steppo_jax import programs, settings
 from steppo_jax.settings.ranges import RANGES
 
-METHODS = tuple(methods.METHODS)
+METHODS = ("steppo", "ppo", "grpo", "gigpo", "bi_level")  # use all fields together
 PACKAGE = pathlib.Path(steppo_jax.__file__).parent
 
 # Field → another value that every preset (or those named) accepts, and what must
@@ -40,6 +40,9 @@ OTHER = {
     "rollout.temperature": 0.7,
     "credit.gamma": 0.9,
     "credit.lam": 0.9,
+    "credit.lam_alpha": 0.05,
+    "credit.token_gamma": 0.9,
+    "credit.step_weight": 0.5,
     "credit.normalise": "group",
     "credit.divide_by_std": False,
     "objective.ratio": None,  # filled in by `other`
@@ -49,6 +52,9 @@ OTHER = {
     "objective.aggregate": "token",
     "objective.constant": 32.0,
     "objective.entropy_coef": 0.01,
+    "kl.kind": "k3",
+    "kl.coef": 0.001,
+    "kl.place": "loss",
     "policy.learning_rate": 1e-4,
     "policy.grad_clip": 0.5,
     "policy.weight_decay": 0.01,
@@ -77,17 +83,31 @@ WITH = {  # what else must change so that the value is possible
     "model.positions": {"model.rope_theta": 1e4},
     "model.rope_theta": {"model.positions": "rope"},
     "objective.constant": {"objective.aggregate": "constant"},
+    "credit.lam_alpha": {"credit.lam": None},
+    "kl.kind": {"kl.coef": 0.1, "kl.place": "loss"},
+    "kl.coef": {"kl.kind": "k1", "kl.place": "reward"},
+    "kl.place": {"kl.kind": "k1", "kl.coef": 0.1},
 }
-NEIGHBOUR = {"model.rope_theta": 500.0, "objective.constant": 1.0}
-CRITIC_FREE = ("grpo",)
+NEIGHBOUR = {
+    "model.rope_theta": 500.0,
+    "objective.constant": 1.0,
+    "credit.lam_alpha": 0.5,
+    "kl.kind": "k2",
+    "kl.coef": 0.2,
+    "kl.place": "reward",
+}
+CRITIC_FREE = ("grpo", "gigpo")
 REFUSED_BY = {
     "env.on_time_limit": CRITIC_FREE,
-    "credit.gamma": CRITIC_FREE,
+    "credit.gamma": ("grpo",),
     "credit.lam": CRITIC_FREE,
+    "credit.lam_alpha": CRITIC_FREE,
+    "credit.token_gamma": ("steppo", "ppo", "grpo", "gigpo"),
+    "credit.step_weight": ("steppo", "ppo", "grpo", "bi_level"),
     "critic.learning_rate": CRITIC_FREE,
     "critic.value_clip": CRITIC_FREE,
     "critic.warmup_iterations": CRITIC_FREE,
-    "credit.divide_by_std": ("steppo", "ppo"),
+    "credit.divide_by_std": ("steppo", "ppo", "bi_level"),
 }
 # These name the point of the grid itself; each has its own test below.
 NAMES = {"preset", "env.name", "credit.estimator", "critic.kind"}
@@ -230,7 +250,7 @@ OUT_OF_RANGE = {
     "credit.gamma": (-0.1, 1.1, float("nan")),
     "credit.lam": (-0.1, 1.1, float("nan")),
     "credit.normalise": ("layer",),
-    "objective.ratio": ("trajectory",),
+    "objective.ratio": ("sequence",),
     "objective.clip_low": (0.0, 1.0),
     "objective.clip_high": (0.0,),
     "objective.dual_clip": (1.0,),

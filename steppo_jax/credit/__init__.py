@@ -6,13 +6,14 @@ from steppo_jax.credit.base import (
     CreditSettings,
     Estimator,
 )
-from steppo_jax.credit.normalise import normalise
+from steppo_jax.credit.normalise import KINDS, normalise
 from steppo_jax.credit.registry import check, estimate, get, names, register
 from steppo_jax.credit.rows import from_rows
 from steppo_jax.credit.similarity import state_keys
 from steppo_jax.credit.table import table
 
 __all__ = [
+    "KINDS",
     "Credit",
     "CreditBatch",
     "CreditSettings",

@@ -24,26 +24,38 @@ class Tables:
     """All that an update reads and that does not change between minibatches."""
 
     tokens: Tokens
+    step_id: jax.Array  # [S, L] row of the *whole-batch* step table, or -1
+    traj_id: jax.Array  # [B of the whole batch]
     old_log_prob: jax.Array  # [S, L]
+    ref_log_prob: jax.Array | None  # [S, L] where the loss has a KL to the reference
     advantage: jax.Array  # [S, L]
     weights: tuple[jax.Array, jax.Array]  # weight and count of the policy's loss [S, L]
     critic_weights: tuple[jax.Array, jax.Array]  # the same for a token critic
     value_step: jax.Array  # [S, C] row of Steps whose value sits at a place, or -1
     old_value: jax.Array  # [B], or [S, L] per token
     target: jax.Array  # [B], or [S, L] per token
-    num_steps: int = struct.field(pytree_node=False)
     per_token: bool = struct.field(pytree_node=False)  # what kind of critic
 
 
 def of_policy(
-    policy: Policy, params, tables: Tables, order_S, count, settings
+    axis: Axis, policy: Policy, params, tables: Tables, order_S, count, settings
 ) -> tuple[dict, LossSums]:
-    """Gradient of the summed policy loss over the first `count` of order_S."""
+    """Gradient of the summed policy loss over the first `count` of order_S.
+
+    A ratio that couples sequences takes its sums from a first pass without gradient
+    over the whole minibatch, all slices and devices.
+    """
     t = tables
+    rows = t.traj_id.shape[0]
+    ratio = settings.objective.ratio
+    coupled = None
+    if ratio in objective.COUPLED:
+        coupled = axis.sum(_ratio_sums(policy, params, t, order_S, count, settings))
 
     def body(index, real):
-        step_id = jnp.where(real[:, None], t.tokens.step_id[index], NO_STEP)
+        step_id = jnp.where(real[:, None], t.step_id[index], NO_STEP)
         inputs = forward.select(t.tokens, index)
+        reference = None if t.ref_log_prob is None else t.ref_log_prob[index]
 
         def loss(params):
             log_prob, entropy = forward.log_probs(
@@ -57,14 +69,33 @@ def of_policy(
                 t.weights[0][index],
                 t.weights[1][index],
                 settings.objective,
-                t.num_steps,
+                rows,
                 entropy,
+                ref_log_prob_SL=reference,
+                ratio_sums=coupled,
+                traj_id_B=t.traj_id if ratio == "trajectory" else None,
             )
             return sums.loss, sums
 
         return jax.grad(loss, has_aux=True)(params)
 
     return _add_up(body, params, order_S, count, settings.microbatch)
+
+
+def _ratio_sums(policy, params, t: Tables, order_S, count, settings):
+    """Σ log-ratio and token count per step of the minibatch, on this device."""
+    rows = t.traj_id.shape[0]
+
+    def body(sums, index, real):
+        log_prob, _ = forward.log_probs(
+            policy, params, forward.select(t.tokens, index), settings.temperature
+        )
+        step_id = jnp.where(real[:, None], t.step_id[index], NO_STEP)
+        more = objective.ratio_sums(log_prob, t.old_log_prob[index], step_id, rows)
+        return jax.tree.map(jnp.add, sums, more)
+
+    zero = objective.RatioSums(jnp.zeros((rows,)), jnp.zeros((rows,)))
+    return microbatch.walk(body, zero, order_S, count, settings.microbatch)
 
 
 def of_critic(

@@ -39,6 +39,7 @@ class LearnerState:
     policy_opt: optax.OptState
     critic: Params
     critic_opt: optax.OptState
+    reference: Params  # the fixed policy that KL is taken to; {} where there is none
     key: jax.Array  # base of every random draw of the run; folded, never consumed
     iteration: jax.Array  # [] int32, rollouts learned from
     num_updates: jax.Array  # [] int32, optimizer steps of the policy
@@ -49,6 +50,7 @@ def create(
     critic: Params,
     policy_optimizer: optax.GradientTransformation,
     critic_optimizer: optax.GradientTransformation,
+    reference: Params,
     key: jax.Array,
 ) -> LearnerState:
     """The state before the first iteration."""
@@ -57,6 +59,7 @@ def create(
         policy_opt=policy_optimizer.init(policy),
         critic=critic,
         critic_opt=critic_optimizer.init(critic),
+        reference=reference,
         key=key,
         iteration=jnp.int32(0),
         num_updates=jnp.int32(0),

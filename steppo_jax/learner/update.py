@@ -15,9 +15,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from steppo_jax import credit, masked
+from steppo_jax import credit, masked, objective
 from steppo_jax.credit import CreditSettings
-from steppo_jax.learner import diagnostics, gradients, learned, microbatch, minibatches
+from steppo_jax.learner import (
+    diagnostics,
+    forward,
+    gradients,
+    learned,
+    microbatch,
+    minibatches,
+)
 from steppo_jax.learner.gradients import Tables
 from steppo_jax.learner.state import LearnerState, OptimizerSettings, create
 from steppo_jax.models.heads import Critic, Policy
@@ -27,6 +34,15 @@ from steppo_jax.structs import Steps, Tokens
 
 Metrics = dict[str, jax.Array]
 Seen = dict[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class KLSettings:
+    """A penalty for leaving the reference policy."""
+
+    kind: str  # one of objective.KL_KINDS
+    coef: float
+    place: str  # "loss", or "reward": subtracted from the reward of each token
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +59,7 @@ class UpdateSettings:
     critic: OptimizerSettings | None = None
     constant: float | None = None
     value_clip: float | None = None
+    kl: KLSettings | None = None
     critic_warmup: int = 0  # iterations in which only the critic learns
     temperature: float = 1.0
     epochs: int = 1
@@ -66,7 +83,11 @@ class Learner:
         critic = {}
         if self.critic is not None:
             critic = self.critic.init(jax.random.fold_in(key, 2), *inputs)
-        return create(policy, critic, *self.optimizers(), key)
+        return create(policy, critic, *self.optimizers(), self._reference(policy), key)
+
+    def _reference(self, policy):
+        """What the reference policy is when a run starts from `policy`."""
+        return {} if self.settings.kl is None else jax.tree.map(jnp.copy, policy)
 
     def start_from(self, fresh: LearnerState, policy) -> LearnerState:
         """The state with given policy parameters; a critic begins with their decoder.
@@ -77,7 +98,8 @@ class Learner:
         if self.critic is not None:
             copied = jax.tree.map(jnp.copy, policy["params"]["decoder"])
             critic = {"params": critic["params"] | {"decoder": copied}}
-        return create(policy, critic, *self.optimizers(), fresh.key)
+        reference = self._reference(policy)
+        return create(policy, critic, *self.optimizers(), reference, fresh.key)
 
     def optimizers(self) -> tuple[optax.GradientTransformation, ...]:
         """(policy's, critic's); the identity where there is no critic."""
@@ -127,26 +149,51 @@ class Learner:
         table, entropy_SL = learned.learn(
             models, params, steps, tokens, estimator, s.temperature, s.microbatch
         )
+        kl, ref_log_prob = {}, None
+        if s.kl is not None:
+            table, ref_log_prob, kl = self._against_reference(axis, now, tokens, table)
         advantage_SL, target, batch = learned.assign_credit(
             axis, steps, tokens, table, estimator, s.credit, s.normalise
         )
         per_token = estimator.critic == "token"
         tables = Tables(
             tokens=tokens,
+            step_id=batch.step_id,
+            traj_id=batch.steps.traj_id,
             old_log_prob=table.old_log_prob,
+            ref_log_prob=ref_log_prob,
             advantage=advantage_SL,
             weights=learned.loss_weights(batch, s.aggregate, s.constant),
             critic_weights=learned.loss_weights(batch, "step", None),
             value_step=learned.value_places(steps, tokens),
             old_value=table.token_value if per_token else table.value,
             target=target,
-            num_steps=steps.num_rows,
             per_token=per_token,
         )
         metrics = diagnostics.of_batch(
             axis, steps, tables, entropy_SL, self.critic is not None
         )
-        return tables, metrics, seen_by_step(steps, tables)
+        return tables, metrics | kl, seen_by_step(steps, tables)
+
+    def _against_reference(self, axis: Axis, now: LearnerState, tokens: Tokens, table):
+        """The tables with KL in the reward, or the log-probs for one in the loss."""
+        s, mask = self.settings, tokens.response_mask
+        ref_log_prob, _ = forward.policy_tables(
+            self.policy, now.reference, tokens, s.temperature, s.microbatch
+        )
+        k3 = objective.kl_estimate("k3", table.old_log_prob, ref_log_prob)
+        metrics = {"policy/reference_kl": masked.mean(k3, mask, axis.sum)}
+        if s.kl.place == "loss":
+            return table, ref_log_prob, metrics
+        reward = objective.kl_in_reward(
+            table.token_reward,
+            table.old_log_prob,
+            ref_log_prob,
+            mask,
+            kind=s.kl.kind,
+            coef=s.kl.coef,
+        )
+        return table.replace(token_reward=reward), None, metrics
 
     def _deal(self, axis: Axis, now: LearnerState, steps: Steps, tokens: Tokens):
         """[E·M, S] sequences of each minibatch, its own first, and [E·M] how many."""
@@ -172,7 +219,7 @@ class Learner:
         s = self.settings
         count = jnp.where(learns, count, 0)
         grads, sums = gradients.of_policy(
-            self.policy, carry.policy, tables, order_S, count, s
+            axis, self.policy, carry.policy, tables, order_S, count, s
         )
         grads, sums = gradients.over_devices(axis, grads, sums)
         optimizer, _ = self.optimizers()

@@ -14,6 +14,16 @@ from steppo_jax.settings.ranges import broken
 
 Values = dict[str, Any]  # dotted name → value
 
+# Fields of `credit` that an estimator may use, with a value to suggest.
+CREDIT_OPTIONS = {
+    "gamma": 0.99,
+    "lam": 0.95,
+    "lam_alpha": 0.05,
+    "token_gamma": 1.0,
+    "step_weight": 1.0,
+    "divide_by_std": True,
+}
+
 
 def check(config: ml_collections.ConfigDict) -> None:
     """Returns if the configuration can run; else raises ConfigError, one line.
@@ -70,12 +80,48 @@ def _credit(values: Values) -> None:
         raise unknown("config.credit.estimator", name, credit.names())
     estimator = credit.get(name)
     user = f"credit.estimator={name}"
-    for option, example in (("gamma", 0.99), ("lam", 0.95), ("divide_by_std", True)):
-        _needs(values, f"credit.{option}", option in estimator.options, user, example)
+    alternatives = {n for need in estimator.required for n in _several(need)}
+    for option, example in CREDIT_OPTIONS.items():
+        if option in alternatives:
+            continue
+        used = option in estimator.options
+        _needs(values, f"credit.{option}", used, user, example)
+    for need in estimator.required:
+        _one_of(values, _several(need), user)
+    if estimator.needs_branching:
+        rule = "needs an actor that branches episodes, which is not here yet"
+        remedy = "use another estimator; credit.from_rows has it"
+        raise refuse("credit.estimator", name, rule, remedy)
     size = values["rollout.group_size"]
     if estimator.needs_groups and size < 2:
         rule = f"{user} compares the trajectories of one task"
         raise refuse("rollout.group_size", size, rule, "set 2 or more")
+
+
+def _several(need: str | tuple[str, ...]) -> tuple[str, ...]:
+    """The names of alternatives; a need without any has none."""
+    return need if isinstance(need, tuple) else ()
+
+
+def _one_of(values: Values, names: tuple[str, ...], user: str) -> None:
+    """Exactly one of the alternatives must be given."""
+    given = [name for name in names if values[f"credit.{name}"] is not None]
+    if names and len(given) != 1:
+        fields = " and ".join(f"credit.{name}" for name in given or names)
+        first = f"credit.{names[0]}"
+        raise refuse(
+            first,
+            values[first],
+            f"{user} takes exactly one of {', '.join(names)}, not "
+            + (fields if given else "none"),
+            f"set --config.{first}={CREDIT_OPTIONS[names[0]]!r} and the others to None",
+        )
+
+
+def _kl(values: Values) -> None:
+    used, user = values["kl.kind"] is not None, f"kl.kind={values['kl.kind']}"
+    _needs(values, "kl.coef", used, user, 1e-3)
+    _needs(values, "kl.place", used, user, "loss")
 
 
 def _critic(values: Values) -> None:
@@ -208,6 +254,7 @@ RULES: tuple[Callable[[Values], None], ...] = (
     _credit,
     _critic,
     _objective,
+    _kl,
     _model,
     _batch,
     _warm_start,

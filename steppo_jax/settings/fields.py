@@ -76,6 +76,9 @@ TREE: dict[str, Any] = {
         "estimator": needed(str),
         "gamma": optional(float),  # discount, per step or per token: the estimator's
         "lam": optional(float),  # λ of GAE
+        "lam_alpha": optional(float),  # or λ = 1 − 1/(α·length), instead of lam
+        "token_gamma": optional(float),  # bi_level_gae: discount inside a step
+        "step_weight": optional(float),  # gigpo: weight of the step advantage
         "normalise": needed(str),  # none | batch | token_batch | group
         "divide_by_std": optional(bool),  # groups: (R − mean) or (R − mean)/std
     },
@@ -87,6 +90,11 @@ TREE: dict[str, Any] = {
         "aggregate": needed(str),  # which mean of the token losses
         "constant": optional(float),  # divisor of aggregate=constant, in tokens
         "entropy_coef": 0.0,
+    },
+    "kl": {  # to the policy after the warm start
+        "kind": optional(str),  # None | k1 | k2 | k3
+        "coef": optional(float),
+        "place": optional(str),  # loss | reward
     },
     "policy": {
         "learning_rate": 1e-3,

@@ -7,9 +7,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-RATIOS = ("token", "step")
-NORMALISE = ("none", "batch", "token_batch", "group")
-AGGREGATES = ("token", "step", "step_sum", "trajectory", "group", "constant")
+from steppo_jax.credit import KINDS as NORMALISE
+from steppo_jax.objective import AGGREGATES, KL_KINDS, RATIOS
+
+KL_PLACES = ("loss", "reward")
 CRITICS = ("none", "step", "token")
 TIME_LIMITS = ("terminal", "bootstrap")
 POSITIONS = ("learned", "rope")
@@ -78,6 +79,9 @@ RANGES: dict[str, Range] = {
     "credit.estimator": ANY,  # checked against the registry in `checks`
     "credit.gamma": within(0, 1),
     "credit.lam": within(0, 1),
+    "credit.lam_alpha": above(0),
+    "credit.token_gamma": within(0, 1),
+    "credit.step_weight": at_least(0),
     "credit.normalise": one_of(NORMALISE),
     "credit.divide_by_std": ANY,
     "objective.ratio": one_of(RATIOS),
@@ -87,6 +91,9 @@ RANGES: dict[str, Range] = {
     "objective.aggregate": one_of(AGGREGATES),
     "objective.constant": above(0),
     "objective.entropy_coef": at_least(0),
+    "kl.kind": one_of(KL_KINDS),
+    "kl.coef": above(0),
+    "kl.place": one_of(KL_PLACES),
     "policy.learning_rate": above(0),
     "policy.grad_clip": above(0),
     "policy.weight_decay": at_least(0),
