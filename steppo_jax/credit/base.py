@@ -50,17 +50,27 @@ class CreditBatch:
         local = masked.segment_sum(x_SL, self.step_id, self.steps.num_rows)
         return self.axis.sum(local)
 
-    def first_and_last_tokens(self) -> tuple[jax.Array, jax.Array]:
-        """Two [S, L] bool: the first and the last response token of each step."""
-        ids = self.step_id
-        rows = self.steps.num_rows
-        place = jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape)
-        target = jnp.where(ids == NO_STEP, rows, ids).ravel()
-        # A step stands in one sequence, so nothing is added over devices.
-        first = jax.ops.segment_min(place.ravel(), target, rows + 1)
-        last = jax.ops.segment_max(place.ravel(), target, rows + 1)
-        mask = self.response_mask
-        return mask & (place == first[ids]), mask & (place == last[ids])
+    def ends(self) -> tuple[jax.Array, jax.Array]:
+        """Two [B] int32: where the first and the last response token of each step are.
+
+        Places of the flattened [S, L]; S·L for a step without tokens, or whose
+        tokens are on another device. Read them with `at` and `mark`.
+        """
+        ids, rows = self.step_id.ravel(), self.steps.num_rows
+        place = jnp.arange(ids.size, dtype=jnp.int32)
+        target = jnp.where(ids == NO_STEP, rows, ids)
+        first = jax.ops.segment_min(place, target, rows + 1)[:rows]
+        last = jax.ops.segment_max(place, target, rows + 1)[:rows]
+        return jnp.minimum(first, ids.size), jnp.where(last < 0, ids.size, last)
+
+    def at(self, x_SL: jax.Array, place_B: jax.Array) -> jax.Array:
+        """[B] the entry of a token table at a place of each step, 0 if it has none."""
+        return self.axis.sum(x_SL.ravel().at[place_B].get(mode="fill", fill_value=0))
+
+    def mark(self, place_B: jax.Array) -> jax.Array:
+        """[S, L] bool, True at the place of each step."""
+        nowhere = jnp.zeros((self.step_id.size,), bool)
+        return nowhere.at[place_B].set(True, mode="drop").reshape(self.step_id.shape)
 
     def num_tokens(self) -> jax.Array:
         """[B] float32, response tokens of each step."""

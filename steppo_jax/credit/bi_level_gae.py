@@ -25,14 +25,12 @@ def bi_level_gae(batch: CreditBatch, settings: CreditSettings) -> Credit:
     kappa = 1.0 if settings.token_gamma is None else settings.token_gamma
     line = timeline(batch.steps)
     lam_B = lam.lam_by_step(batch, settings, line, batch.num_tokens())
-    value = masked.select(batch.token_value, mask)
-    reward = masked.select(batch.token_reward, mask)
+    value, reward = batch.token_value, batch.token_reward
     decay = kappa * batch.to_tokens(lam_B)
     maps = through_tokens(decay, (kappa - decay) * value + decay * reward, batch)
     # c = γ (ρ + V + λ A) at a last token enters the step before; A = r − V + c'.
-    last_value = batch.per_step(masked.select(value, maps.is_last))
-    last_reward = batch.per_step(masked.select(reward, maps.is_last))
-    inner_reward = batch.per_step(masked.select(reward, ~maps.is_last))
+    last_value, last_reward = (batch.at(x, maps.last) for x in (value, reward))
+    inner_reward = batch.per_step(masked.select(reward, ~batch.mark(maps.last)))
     offset = inner_reward + (1 - lam_B) * last_value + lam_B * last_reward
     end = gamma * batch.value_beyond(settings.official)
     outer = (gamma * lam_B, gamma * offset)
@@ -40,8 +38,8 @@ def bi_level_gae(batch: CreditBatch, settings: CreditSettings) -> Credit:
         outer, end, batch, line, silent_gamma=gamma, official=settings.official
     )
     carried = at_tokens(maps, entering, batch)
-    advantage = masked.select(reward - value + carried, mask)
-    return Credit(advantage, advantage + value)
+    target = reward + carried
+    return Credit(masked.select(target - value, mask), masked.select(target, mask))
 
 
 ESTIMATOR = Estimator(

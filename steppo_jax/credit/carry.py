@@ -25,20 +25,20 @@ class TokenMaps:
 
     after: Map  # [S, L] of the later tokens of the step: y_i = b + a y_end
     whole: Map  # [B] of all tokens of the step; (0, 0) if it has none
-    is_last: jax.Array  # [S, L] bool, the last response token of its step
+    last: jax.Array  # [B] where the last response token of each step is (batch.ends)
 
 
 def through_tokens(a_SL: jax.Array, b_SL: jax.Array, batch: CreditBatch) -> TokenMaps:
     """Composes the maps of the response tokens. What stands at holes is not read."""
-    first, last = batch.first_and_last_tokens()
+    first, last = batch.ends()
     a = jnp.where(batch.response_mask, a_SL, 1)
     b = masked.select(b_SL, batch.response_mask)
     after = jax.lax.platform_dependent(
-        a, b, last, cpu=later_maps_in_turn, default=later_maps_in_parallel
+        a, b, batch.mark(last), cpu=later_maps_in_turn, default=later_maps_in_parallel
     )
-    whole_a = batch.per_step(masked.select(a * after[0], first))
-    whole_b = batch.per_step(masked.select(b + a * after[1], first))
-    return TokenMaps(after, (whole_a, whole_b), last)
+    a_first, b_first, a_after, b_after = (batch.at(x, first) for x in (a, b, *after))
+    whole = (a_first * a_after, b_first + a_first * b_after)
+    return TokenMaps(after, whole, last)
 
 
 def through_steps(

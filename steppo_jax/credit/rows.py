@@ -126,12 +126,20 @@ class RowBatch(CreditBatch):
     def per_step(self, x_SL: jax.Array) -> jax.Array:
         return masked.select(x_SL, self.response_mask).sum(1)
 
-    def first_and_last_tokens(self) -> tuple[jax.Array, jax.Array]:
-        mask = self.response_mask
-        place = jnp.broadcast_to(jnp.arange(mask.shape[1]), mask.shape)
-        first = jnp.where(mask, place, mask.shape[1]).min(1, keepdims=True)
-        last = jnp.where(mask, place, -1).max(1, keepdims=True)
-        return place == first, place == last
+    def step_reward(self, official: bool = False) -> jax.Array:
+        if official:
+            return self.per_step(self.token_reward)
+        return self.steps.reward  # of the whole row, so it has what stood on tokens
+
+    def ends(self) -> tuple[jax.Array, jax.Array]:
+        mask, (rows, length) = self.response_mask, self.step_id.shape
+        place = jnp.broadcast_to(jnp.arange(length, dtype=jnp.int32), mask.shape)
+        first = jnp.where(mask, place, length).min(1)
+        last = jnp.where(mask, place, -1).max(1)
+        start = length * jnp.arange(rows, dtype=jnp.int32)
+        return tuple(
+            jnp.where(last < 0, mask.size, start + end) for end in (first, last)
+        )
 
     def to_tokens(self, x_B: jax.Array) -> jax.Array:
         return jnp.where(self.response_mask, x_B[:, None], 0)

@@ -25,16 +25,15 @@ def token_gae(batch: CreditBatch, settings: CreditSettings) -> Credit:
     decay = gamma * batch.to_tokens(
         lam.lam_by_step(batch, settings, line, batch.num_tokens())
     )
-    value = masked.select(batch.token_value, mask)
-    reward = masked.select(batch.token_reward, mask)
+    value, reward = batch.token_value, batch.token_reward
     maps = through_tokens(decay, (gamma - decay) * value + decay * reward, batch)
     end = gamma * batch.value_beyond(settings.official)
     entering = through_steps(
         maps.whole, end, batch, line, silent_gamma=1, official=settings.official
     )
     carried = at_tokens(maps, entering, batch)
-    advantage = masked.select(reward - value + carried, mask)
-    return Credit(advantage, advantage + value)
+    target = reward + carried
+    return Credit(masked.select(target - value, mask), masked.select(target, mask))
 
 
 ESTIMATOR = Estimator(

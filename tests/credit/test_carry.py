@@ -42,10 +42,15 @@ def test_first_and_last_tokens():
     size = dict(num_rows=5, num_sequences=4, length=9)
     for layout in ("rows", "packed", "merged"):
         laid = lay(data, layout, 1, **size)
-        first, last = (np.asarray(x) for x in laid.batch.first_and_last_tokens())
+        first, last = laid.batch.ends()
         ends = [p for p in laid.place.values() if p]
-        assert {tuple(x) for x in np.argwhere(first)} == {p[0] for p in ends}
-        assert {tuple(x) for x in np.argwhere(last)} == {p[-1] for p in ends}
+        for place, k in ((first, 0), (last, -1)):
+            marked = np.argwhere(np.asarray(laid.batch.mark(place)))
+            assert {tuple(x) for x in marked} == {p[k] for p in ends}
+            read = laid.batch.at(laid.batch.token_value, place)
+            for (e, t), row in laid.row.items():
+                values = data[e].steps[t].token_value
+                assert_allclose(read[row], values[k] if values else 0.0)
 
 
 def test_a_batch_of_rows_gives_what_the_general_one_gives():
@@ -57,6 +62,5 @@ def test_a_batch_of_rows_gives_what_the_general_one_gives():
     x = jnp.arange(4.0)
     assert_allclose(rows.to_tokens(x), batch.to_tokens(x))
     assert_allclose(rows.per_step(batch.token_value), batch.per_step(batch.token_value))
-    pairs = zip(rows.first_and_last_tokens(), batch.first_and_last_tokens())
-    for ours, general in pairs:
+    for ours, general in zip(rows.ends(), batch.ends()):
         assert np.array_equal(ours, general)
