@@ -46,7 +46,7 @@ def _critic_free(estimator: str, normalise: str, **fields: Any) -> dict[str, Any
 
 
 # A critic needs no group to compare with, so each episode is another task, as in
-# the paper (method.md §2.4); group methods meet a group_size-th as many tasks.
+# the paper (docs/official.md §4); group methods meet a group_size-th as many tasks.
 ONE_EACH = {"rollout__groups": 64, "rollout__group_size": 1}
 
 STEPPO = _grid(

@@ -1,4 +1,4 @@
-"""The direction of imports (design.md §8), read from the import statements."""
+"""The direction of imports (docs/design.md), read from the import statements."""
 
 import ast
 import pathlib
@@ -55,7 +55,7 @@ def parts_used(path: pathlib.Path) -> set[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_go_upwards_only(path):
     own = module(path)
-    assert own in ROW, f"{own} has no row: give it one in ROWS and in design.md §8"
+    assert own in ROW, f"{own} has no row: give it one in ROWS and docs/design.md"
     for used in parts_used(path) - {own}:
         assert ROW[used] < ROW[own], f"{own} (row {ROW[own]}) imports {used}"
 

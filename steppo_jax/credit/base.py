@@ -80,7 +80,7 @@ class CreditBatch:
         """[B] r_t = Σ of the token rewards of step t, so KL in the reward counts.
 
         A step without response tokens keeps its environment reward. The official
-        code loses it (method.md §7.12): its twin gives 0 there.
+        code loses it (docs/official.md §5): its twin gives 0 there.
         """
         summed = self.per_step(self.token_reward)
         if official:
@@ -91,7 +91,7 @@ class CreditBatch:
     def value_beyond(self, official: bool = False) -> jax.Array:
         """[B] V after the last step: next_value where a limit cut the trajectory.
 
-        0 after termination, and always 0 in the official code (method.md §7.2).
+        0 after termination, and always 0 in the official code (docs/official.md §1).
         """
         cut = self.steps.truncated & ~self.steps.terminated & (not official)
         return masked.select(self.next_value, cut)
@@ -123,7 +123,7 @@ class CreditSettings:
     token_gamma: float | jax.Array | None = None  # bi_level_gae: γ inside a step
     step_weight: float | jax.Array | None = None  # gigpo: weight of the step advantage
     divide_by_std: bool | None = None  # groups: (R − mean) or (R − mean)/std
-    official: bool = False  # reproduce the official code's choices (method.md §1–2)
+    official: bool = False  # reproduce the official code's choices (docs/official.md)
 
 
 @dataclasses.dataclass(frozen=True)

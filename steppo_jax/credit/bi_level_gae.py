@@ -1,4 +1,4 @@
-"""Bi-level GAE (RAGEN; VAGEN, arXiv 2510.16907; design.md §3)."""
+"""Bi-level GAE (RAGEN; VAGEN, arXiv 2510.16907)."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from steppo_jax.credit.segments import reverse_scan, timeline
 
 
 def gigpo(batch: CreditBatch, settings: CreditSettings) -> Credit:
-    """A_t = A^E + ω A^S_t (GiGPO eq. 8; method.md §2.4, row GiGPO).
+    """A_t = A^E + ω A^S_t (GiGPO eq. 8; docs/official.md §4, row GiGPO).
 
     A^E is the GRPO advantage of the trajectory. A^S compares the discounted returns
     G_t = r_t + γ G_{t+1} of all steps of the task that started from the same

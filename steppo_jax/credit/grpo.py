@@ -1,4 +1,4 @@
-"""GRPO over whole trajectories (arXiv 2402.03300; method.md §2.4, row GRPO)."""
+"""GRPO over whole trajectories (arXiv 2402.03300; docs/official.md §4)."""
 
 from __future__ import annotations
 

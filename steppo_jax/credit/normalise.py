@@ -34,7 +34,7 @@ def normalise(
 
     x ← (x − Σwx/Σw) / (std + 1e-8), Var = Σw(x − mean)²/(Σw − ddof), w from the
     table above. Ours: ddof 0. Official: ddof 1, and for `token_batch` the divisor
-    √(Var + 1e-8) (method.md §1.2, §2.4). Where Σw ≤ 1 the official code gives NaN
+    √(Var + 1e-8) (docs/official.md §1, §4). Where Σw ≤ 1 the official code gives NaN
     or raises; here one entry, like any number of equal ones, gives 0.
 
     Raises ValueError for an unknown kind, listing the known ones.

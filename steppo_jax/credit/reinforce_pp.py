@@ -1,4 +1,4 @@
-"""REINFORCE++ (arXiv 2501.03262; method.md §2.4 and §7.4)."""
+"""REINFORCE++ (arXiv 2501.03262; docs/official.md §4 and §7.4)."""
 
 from __future__ import annotations
 

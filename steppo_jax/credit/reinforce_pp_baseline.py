@@ -1,4 +1,4 @@
-"""REINFORCE++-baseline (arXiv 2501.03262; method.md §2.4)."""
+"""REINFORCE++-baseline (arXiv 2501.03262; docs/official.md §4)."""
 
 from __future__ import annotations
 

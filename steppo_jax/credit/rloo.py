@@ -1,4 +1,4 @@
-"""RLOO: leave-one-out baseline (arXiv 2402.14740; method.md §2.4, row RLOO)."""
+"""RLOO: leave-one-out baseline (arXiv 2402.14740; docs/official.md §4, row RLOO)."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def from_rows(
       truncated_B, next_value_B: rows where a limit cut the trajectory, and the
         value of the true next state there; only with `official=False`.
       branch_advantage_B: measured advantage of the step, for `monte_carlo`.
-      official: True follows the official code (method.md §1.2, §2.4): no bootstrap,
+      official: True follows the official code (docs/official.md §1, §4): no bootstrap,
         std with ddof 1, a group of one keeps its raw reward, rewards outside the
         mask are lost, REINFORCE++ stays inside the row. Where it gives NaN or
         raises (one row, one token), this gives 0; the second output of its group

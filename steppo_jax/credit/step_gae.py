@@ -1,4 +1,4 @@
-"""Step GAE: the credit of StepPO (arXiv 2604.18401; method.md §1.2)."""
+"""Step GAE: the credit of StepPO (arXiv 2604.18401; docs/official.md §1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Token GAE: the credit of PPO for language models (method.md §2.4, row PPO)."""
+"""Token GAE: the credit of PPO for language models (docs/official.md §1)."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class Learner:
     def start_from(self, fresh: LearnerState, policy) -> LearnerState:
         """The state with given policy parameters; a critic begins with their decoder.
 
-        The value head stays as it was made, near zero (method.md §1.5).
+        The value head stays as it was made, near zero (docs/official.md §3).
         """
         critic = fresh.critic
         if self.critic is not None:

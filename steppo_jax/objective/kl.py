@@ -40,7 +40,7 @@ def kl_in_reward(
     kind: str,
     coef: float | jax.Array,
 ) -> jax.Array:
-    """r_i − coef · KL_i at response tokens (method.md §2.4: RLOO, REINFORCE++)."""
+    """r_i − coef · KL_i at response tokens (docs/official.md §4: RLOO, REINFORCE++)."""
     penalty = kl_estimate(
         kind,
         masked.select(old_log_prob, response_mask),

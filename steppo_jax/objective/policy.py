@@ -1,4 +1,4 @@
-"""The clipped policy loss (PPO, arXiv 1707.06347; StepPO, method.md §1.3–1.4)."""
+"""The clipped policy loss (PPO, arXiv 1707.06347; StepPO, docs/official.md §2)."""
 
 from __future__ import annotations
 

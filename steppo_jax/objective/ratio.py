@@ -6,7 +6,7 @@
 | `step`            | mean of z over the step (StepPO; GSPO per step)      | 1     |
 | `step_product`    | Σ z over the step (StepPO v1)                        | n     |
 | `step_calibrated` | μ̂ + Σ(z − μ̂)/√n over the step, μ̂ the batch's mean z  | √n    |
-|                   | (CAPO, method.md §1.3)                               |       |
+|                   | (CAPO, docs/official.md §2)                         |       |
 | `trajectory`      | mean of z over the trajectory (GSPO, 2507.18071)     | 1     |
 
 ρ is a number without gradient; token i carries the gradient scale · ρ · ∇log π(a_i),

@@ -1,4 +1,4 @@
-"""The critic's loss and how well it explains its targets (method.md §1.5)."""
+"""The critic's loss and how well it explains its targets (docs/official.md §3)."""
 
 from __future__ import annotations
 
