@@ -27,7 +27,7 @@ from steppo_jax.checkpoint import Checkpoints
 from steppo_jax.learner.state import LearnerState
 from steppo_jax.metrics import Metrics
 from steppo_jax.programs import Programs
-from steppo_jax.progress import Progress
+from steppo_jax.progress import Progress, clock_text
 from steppo_jax.run_record import Run
 
 PROFILE_FROM = 2  # iterations after the start: by then everything is compiled
@@ -87,16 +87,21 @@ def _warm(p: Programs, state: LearnerState, stop: list[int]) -> LearnerState:
     if p.config.warm_start.success == 0:
         return state
     clone, evaluator = p.clone_settings(), p.evaluator("sampled")
-    bar = Progress("cloning", clone.max_updates)
+    began = time.monotonic()
 
     def measure(params) -> float:
         outcome, _ = panels.play(evaluator, params, "train", warm_start.MEASURED_ON)
         return float(outcome["success"].mean())
 
     def tell(made: int, rate: float) -> None:
-        bar.line(made, {"train/success": rate})
+        # It ends on success, so nobody knows when: no bar, no made-up ETA.
+        print(
+            f"cloning  {made:4} updates  success {rate:.3f} (stops at "
+            f"{clone.success:.2f})  {clock_text(time.monotonic() - began)}",
+            flush=True,
+        )
         if stop:
-            bar.say("SIGTERM: stopped while cloning; nothing to save yet")
+            print("SIGTERM: stopped while cloning; nothing to save yet", flush=True)
             raise SystemExit(128 + signal.SIGTERM)
 
     policy = warm_start.clone(
@@ -110,7 +115,6 @@ def _warm(p: Programs, state: LearnerState, stop: list[int]) -> LearnerState:
         measure,
         tell,
     )
-    bar.close()
     return p.learner.start_from(state, policy)
 
 
