@@ -16,12 +16,9 @@ from rich.console import Console
 # Label on the line, metric, format. Metrics that a method does not have are left out.
 COLUMNS = (
     ("success", "train/success", ".3f"),
-    ("return", "train/return", ".3f"),
     ("steps", "train/steps", ".1f"),
     ("tokens", "train/tokens_per_response", ".1f"),
     ("entropy", "policy/entropy", ".2f"),
-    ("kl", "policy/kl", ".4f"),
-    ("clip", "policy/clip_fraction", ".3f"),
     ("ev", "critic/explained_variance", ".2f"),
 )
 RECENT = 20  # lines that the ETA is taken from
@@ -75,7 +72,7 @@ class Progress:
                 cells.append(f"{label} {float(values[key]):{form}}")
         elapsed = clock_text(now - self._begin)
         left = clock_text(pace * max(self._total - done, 0))
-        text = "  ".join([*cells, f"{elapsed}<{left}"])
+        text = " ".join([*cells, f"{elapsed}<{left}"])
         self.say(text)
         if self._bar:
             self._bar.update(self._task, completed=done)

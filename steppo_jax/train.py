@@ -134,7 +134,8 @@ class _Loop:
         self.start, self.end = start, p.config.iterations
         first = start + PROFILE_FROM
         self.profile = range(first, min(first + profile, self.end))
-        self.bar = Progress(p.config.preset, self.end, start=start)
+        method = p.config.preset.partition(":")[2]
+        self.bar = Progress(method, self.end, start=start)
         self.evaluator = p.evaluator(p.config.eval.decoding)
 
     def run(self, state: LearnerState, stop: list[int]) -> None:

@@ -95,19 +95,19 @@ def test_names_outside_the_scheme_are_refused(tmp_path, name, says):
 def test_a_line_is_compact_and_ends_with_elapsed_and_eta():
     bar = progress(total=80)  # ten seconds between two looks at the clock
     first = bar.line(1, {"train/success": 0.25, "critic/explained_variance": -0.5})
-    assert first == "household:steppo  1/80  success 0.250  ev -0.50  0:10<13:10"
+    assert first == "household:steppo  1/80 success 0.250 ev -0.50 0:10<13:10"
     second = bar.line(2, {"train/success": 0.5, "policy/kl": None})
-    assert second == "household:steppo  2/80  success 0.500  0:20<13:00"
+    assert second == "household:steppo  2/80 success 0.500 0:20<13:00"
 
 
 def test_a_resumed_run_counts_only_its_own_time():
-    assert progress(total=80, start=40).line(41, {}).endswith("41/80  0:10<6:30")
+    assert progress(total=80, start=40).line(41, {}).endswith("41/80 0:10<6:30")
 
 
 def test_lines_may_stand_for_many_rounds():
     bar = progress(total=100)
-    assert bar.line(20, {}).endswith("20/100  0:10<0:40")
-    assert bar.line(40, {}).endswith("40/100  0:20<0:30")
+    assert bar.line(20, {}).endswith("20/100 0:10<0:40")
+    assert bar.line(40, {}).endswith("40/100 0:20<0:30")
 
 
 def test_the_eta_follows_the_recent_pace():
