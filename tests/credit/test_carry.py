@@ -6,7 +6,7 @@ import numpy as np
 from numpy.testing import assert_allclose
 
 from steppo_jax.credit import carry
-from steppo_jax.credit.rows import RowBatch
+from steppo_jax.credit.row_batch import RowBatch
 from tests.oracles.ragged import episodes, lay
 
 
