@@ -50,6 +50,18 @@ class CreditBatch:
         local = masked.segment_sum(x_SL, self.step_id, self.steps.num_rows)
         return self.axis.sum(local)
 
+    def first_and_last_tokens(self) -> tuple[jax.Array, jax.Array]:
+        """Two [S, L] bool: the first and the last response token of each step."""
+        ids = self.step_id
+        rows = self.steps.num_rows
+        place = jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape)
+        target = jnp.where(ids == NO_STEP, rows, ids).ravel()
+        # A step stands in one sequence, so nothing is added over devices.
+        first = jax.ops.segment_min(place.ravel(), target, rows + 1)
+        last = jax.ops.segment_max(place.ravel(), target, rows + 1)
+        mask = self.response_mask
+        return mask & (place == first[ids]), mask & (place == last[ids])
+
     def num_tokens(self) -> jax.Array:
         """[B] float32, response tokens of each step."""
         return self.per_step(self.response_mask.astype(self.token_reward.dtype))
@@ -83,8 +95,8 @@ class CreditBatch:
 class Credit:
     """Advantage and value target, both [B] (step level) or both [S, L] (token level).
 
-    `value_target` is advantage + value before any normalisation; zeros for
-    estimators without a critic.
+    `value_target` is advantage + value before any normalisation; for estimators
+    without a critic the return-to-go where they compute one, else zeros.
     """
 
     advantage: jax.Array
@@ -95,8 +107,11 @@ class Credit:
 class CreditSettings:
     """Numbers an estimator may use. γ and λ may be traced (one compile per sweep)."""
 
-    gamma: float | jax.Array | None = None
+    gamma: float | jax.Array | None = None  # per step, or per token (token_gae)
     lam: float | jax.Array | None = None
+    lam_alpha: float | jax.Array | None = None  # length-adaptive λ instead of `lam`
+    token_gamma: float | jax.Array | None = None  # bi_level_gae: γ inside a step
+    step_weight: float | jax.Array | None = None  # gigpo: weight of the step advantage
     divide_by_std: bool | None = None  # groups: (R − mean) or (R − mean)/std
     official: bool = False  # reproduce the official code's choices (method.md §1–2)
 
@@ -110,8 +125,10 @@ class Estimator:
     level: Level  # shape of what it returns
     critic: CriticKind  # which values it reads
     options: tuple[str, ...]  # fields of CreditSettings it uses; others are refused
-    required: tuple[str, ...] = ()  # those of them that have no default
+    # Those of them that have no default; of a tuple exactly one must be set.
+    required: tuple[str | tuple[str, ...], ...] = ()
     normalise: str = "none"  # usual normalisation, the official code's for this one
+    has_official: bool = False  # the official code has it, so there is a twin
     needs_groups: bool = False  # meaningless with one trajectory per task
     needs_state_keys: bool = False  # compares steps by Steps.state_key
     needs_branching: bool = False  # reads Steps.branch_advantage

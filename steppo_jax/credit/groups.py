@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from steppo_jax import masked
+from steppo_jax.credit.base import CreditBatch
 from steppo_jax.credit.segments import Timeline
 from steppo_jax.structs import Steps
 
@@ -41,6 +42,25 @@ def task_groups(steps: Steps, line: Timeline) -> Groups:
     return Groups(masked.number((steps.group_id,), steps.valid), line.is_first)
 
 
+def compare_returns(
+    batch: CreditBatch, line: Timeline, *, divide_by_std: bool, official: bool
+) -> jax.Array:
+    """[B] on every step, the trajectory's return Σ_t r_t relative to its task's group.
+
+    (R − mean)/(std + 1e-6), or R − mean; one count per trajectory. A group of one
+    gives 0 (official: R). Ours: ddof 0; official: 1.
+    """
+    reward = batch.step_reward(official)
+    return standardise(
+        trajectory_total(reward, line),
+        trajectory_total(jnp.abs(reward), line),
+        task_groups(batch.steps, line),
+        divide_by_std=divide_by_std,
+        ddof=int(official),
+        raw_singletons=official,
+    )
+
+
 def trajectory_total(x_B: jax.Array, line: Timeline) -> jax.Array:
     """[B] at each row, the sum of x over its trajectory."""
     valid = line.traj >= 0
@@ -54,8 +74,10 @@ def centre(x_B: jax.Array, scale_B: jax.Array, groups: Groups) -> jax.Array:
     within their rounding counts as equal, else dividing it by a std of the same
     size would turn noise into advantages of order one.
     """
-    mean = masked.divide(groups.total(x_B), groups.size(x_B.dtype))
-    away = masked.select(x_B, groups.group >= 0) - mean
+    count = groups.size(x_B.dtype)
+    away = masked.select(x_B, groups.group >= 0)
+    for _ in range(2):  # the second pass takes off the rounding of the first mean
+        away = away - masked.divide(groups.total(away), count)
     noise = ROUNDING**2 * groups.total(scale_B**2)
     return jnp.where(groups.total(away**2) <= noise, 0, away)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from steppo_jax.credit.base import Credit, CreditBatch, CreditSettings, Estimator
-from steppo_jax.credit.groups import standardise, task_groups, trajectory_total
+from steppo_jax.credit.groups import compare_returns
 from steppo_jax.credit.segments import timeline
 
 
@@ -17,15 +17,11 @@ def grpo(batch: CreditBatch, settings: CreditSettings) -> Credit:
     exactly 0. Ours: std with ddof 0, and a group of one gives 0. Official: ddof 1,
     and a group of one keeps R.
     """
-    line = timeline(batch.steps)
-    reward = batch.step_reward(settings.official)
-    advantage = standardise(
-        trajectory_total(reward, line),
-        trajectory_total(jnp.abs(reward), line),
-        task_groups(batch.steps, line),
+    advantage = compare_returns(
+        batch,
+        timeline(batch.steps),
         divide_by_std=settings.divide_by_std is not False,
-        ddof=int(settings.official),
-        raw_singletons=settings.official,
+        official=settings.official,
     )
     return Credit(advantage, jnp.zeros_like(advantage))
 
@@ -37,5 +33,6 @@ ESTIMATOR = Estimator(
     critic="none",
     options=("divide_by_std",),
     needs_groups=True,
+    has_official=True,
     summary="group-normalised return of the trajectory on every step (GRPO)",
 )

@@ -48,10 +48,14 @@ def normalise(
     x = masked.select(advantage, kept)
     total = _totals(kind == "group", advantage.ndim == 2, batch)
     count = total(weight)
-    away = masked.select(x - masked.divide(total(weight * x), count), kept)
-    squares = total(weight * away**2)
+    mean = masked.divide(total(weight * x), count)
+    away = masked.select(x - mean, kept)
+    # What rounding left of the mean, taken off both moments.
+    rest = masked.divide(total(weight * away), count)
+    squares = total(weight * away**2) - count * rest**2
+    away = masked.select(away - rest, kept)
     # Equal entries give exactly 0; whitening would blow their rounding up.
-    equal = squares <= ROUNDING**2 * total(weight * x**2)
+    equal = squares <= ROUNDING**2 * (squares + count * mean**2)
     away = jnp.where(equal, 0, away)
     var = masked.divide(squares, jnp.maximum(count - int(official), 0))
     if official and kind == "token_batch":

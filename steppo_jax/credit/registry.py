@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 
-from steppo_jax.credit import grpo, step_gae, token_gae
+from steppo_jax.credit import (
+    bi_level_gae,
+    gigpo,
+    grpo,
+    monte_carlo,
+    reinforce_pp,
+    reinforce_pp_baseline,
+    rloo,
+    step_gae,
+    token_gae,
+    trajectory_return,
+)
 from steppo_jax.credit.base import Credit, CreditBatch, CreditSettings, Estimator
 
 _ESTIMATORS: dict[str, Estimator] = {}
@@ -15,8 +26,7 @@ def register(estimator: Estimator) -> Estimator:
     """Adds an estimator. A name that is taken and an unknown option are refused."""
     if estimator.name in _ESTIMATORS:
         raise ValueError(f"credit {estimator.name!r} is registered already")
-    fields = (*estimator.options, *estimator.required)
-    unknown = [name for name in fields if name not in _SETTINGS]
+    unknown = [name for name in estimator.options if name not in _SETTINGS]
     if unknown:
         raise ValueError(
             f"credit {estimator.name!r}: options {unknown} are not fields of "
@@ -56,10 +66,19 @@ def check(name: str, settings: CreditSettings) -> Estimator:
             f"credit={name!r} does not use {', '.join(unused)}; leave it unset "
             f"(it uses: {', '.join(estimator.options) or 'no options'})"
         )
-    missing = [f for f in estimator.required if f not in given]
-    if missing:
-        raise ValueError(f"credit={name!r} needs {', '.join(missing)}")
+    for need in estimator.required:
+        choice = (need,) if isinstance(need, str) else need
+        if sum(f in given for f in choice) != 1:
+            raise ValueError(f"credit={name!r} needs {_exactly_one(choice)}")
+    if settings.official and not estimator.has_official:
+        raise ValueError(
+            f"credit={name!r} is not in the official code: use official=False"
+        )
     return estimator
+
+
+def _exactly_one(choice: tuple[str, ...]) -> str:
+    return choice[0] if len(choice) == 1 else f"exactly one of {', '.join(choice)}"
 
 
 def estimate(name: str, batch: CreditBatch, settings: CreditSettings) -> Credit:
@@ -71,5 +90,16 @@ def estimate(name: str, batch: CreditBatch, settings: CreditSettings) -> Credit:
     return check(name, settings).estimate(batch, settings)
 
 
-for _module in (step_gae, token_gae, grpo):
+for _module in (
+    step_gae,
+    token_gae,
+    bi_level_gae,
+    grpo,
+    rloo,
+    reinforce_pp,
+    reinforce_pp_baseline,
+    gigpo,
+    trajectory_return,
+    monte_carlo,
+):
     register(_module.ESTIMATOR)

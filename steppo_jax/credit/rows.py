@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import struct
 
 from steppo_jax import masked
 from steppo_jax.credit import registry
@@ -24,7 +25,7 @@ from steppo_jax.credit.rows_checks import (
     numbered,
     settings_of,
 )
-from steppo_jax.structs import NO_STEP, Steps, empty_branch_advantage
+from steppo_jax.structs import NO_STEP, Steps
 
 Array = Any  # NumPy or JAX
 
@@ -41,6 +42,7 @@ def from_rows(
     value_BL: Array | None = None,
     truncated_B: Array | None = None,
     next_value_B: Array | None = None,
+    branch_advantage_B: Array | None = None,
     gamma: float | jax.Array = 1.0,
     lam: float | jax.Array = 1.0,
     official: bool = True,
@@ -60,6 +62,7 @@ def from_rows(
         token, which step-level estimators read.
       truncated_B, next_value_B: rows where a limit cut the trajectory, and the
         value of the true next state there; only with `official=False`.
+      branch_advantage_B: measured advantage of the step, for `monte_carlo`.
       official: True follows the official code (method.md §1.2, §2.4): no bootstrap,
         std with ddof 1, a group of one keeps its raw reward, rewards outside the
         mask are lost, REINFORCE++ stays inside the row. Where it gives NaN or
@@ -78,28 +81,60 @@ def from_rows(
     kind = options.pop("normalise", entry.normalise)
     settings = settings_of(entry, gamma, lam, official, options)
     check_inputs(
-        entry, official, group_id_B, state_key_B, value_BL, truncated_B, next_value_B
+        entry,
+        official,
+        group_id=group_id_B,
+        state_key=state_key_B,
+        value=value_BL,
+        truncated=truncated_B,
+        next_value=next_value_B,
+        branch=branch_advantage_B,
     )
     check_steps(traj_id_B, step_index_B)
-    shape = np.shape(token_reward_BL)
-    no_B = np.zeros(shape[:1])
     tables = {
-        "token_reward_BL": jnp.asarray(token_reward_BL, float),
-        "response_mask_BL": jnp.asarray(response_mask_BL) != 0,
-        "value_BL": jnp.asarray(_or(value_BL, np.zeros(shape)), float),
+        "token_reward_BL": token_reward_BL,
+        "response_mask_BL": response_mask_BL,
+        "value_BL": value_BL,
     }
     columns = {
         "traj_id_B": numbered(traj_id_B),
-        "step_index_B": jnp.asarray(step_index_B),
-        "group_id_B": numbered(_or(group_id_B, no_B)),
-        "state_key_B": numbered(_or(state_key_B, no_B)),
-        "truncated_B": jnp.asarray(_or(truncated_B, no_B)) != 0,
-        "next_value_B": jnp.asarray(_or(next_value_B, no_B), float),
+        "step_index_B": step_index_B,
+        "group_id_B": numbered(group_id_B),
+        "state_key_B": numbered(state_key_B),
+        "truncated_B": truncated_B,
+        "next_value_B": next_value_B,
+        "branch_advantage_B": branch_advantage_B,
     }
-    check_shapes(shape, tables, columns)
-    traced = {k: settings.pop(k) for k in ("gamma", "lam") if k in settings}
-    static = tuple(sorted(settings.items()))
+    tables, columns = (
+        {
+            k: x if isinstance(x, jax.Array) else np.asarray(x)
+            for k, x in group.items()
+            if x is not None
+        }
+        for group in (tables, columns)
+    )
+    check_shapes(np.shape(token_reward_BL), tables, columns)
+    traced = {k: x for k, x in settings.items() if not isinstance(x, bool)}
+    static = tuple(sorted((k, x) for k, x in settings.items() if k not in traced))
     return _run(tables, columns, traced, name=estimator, kind=kind, static=static)
+
+
+@struct.dataclass
+class RowBatch(CreditBatch):
+    """A batch whose sequence b holds the response of step b: plain sums over rows."""
+
+    def per_step(self, x_SL: jax.Array) -> jax.Array:
+        return masked.select(x_SL, self.response_mask).sum(1)
+
+    def first_and_last_tokens(self) -> tuple[jax.Array, jax.Array]:
+        mask = self.response_mask
+        place = jnp.broadcast_to(jnp.arange(mask.shape[1]), mask.shape)
+        first = jnp.where(mask, place, mask.shape[1]).min(1, keepdims=True)
+        last = jnp.where(mask, place, -1).max(1, keepdims=True)
+        return place == first, place == last
+
+    def to_tokens(self, x_B: jax.Array) -> jax.Array:
+        return jnp.where(self.response_mask, x_B[:, None], 0)
 
 
 @functools.partial(jax.jit, static_argnames=("name", "kind", "static"))
@@ -117,44 +152,50 @@ def _run(tables, columns, traced, *, name, kind, static):
 def _batch(
     token_reward_BL,
     response_mask_BL,
-    value_BL,
     traj_id_B,
     step_index_B,
-    group_id_B,
-    state_key_B,
-    truncated_B,
-    next_value_B,
-    official,
-) -> CreditBatch:
+    group_id_B=0,
+    state_key_B=0,
+    value_BL=0.0,
+    truncated_B=False,
+    next_value_B=0.0,
+    branch_advantage_B=jnp.nan,
+    *,
+    official: bool,
+) -> RowBatch:
     """The two tables of a batch in which every row is one step."""
-    num_rows, length = token_reward_BL.shape
+    reward, mask = jnp.asarray(token_reward_BL, float), response_mask_BL != 0
+    num_rows, length = reward.shape
     place = jnp.arange(length)[None]
-    kept = masked.select(token_reward_BL, response_mask_BL)
-    outside = ~response_mask_BL & ~jnp.isnan(token_reward_BL)  # NaN there is padding
-    lost = masked.select(token_reward_BL, outside).sum(1, keepdims=True)
+    kept = masked.select(reward, mask)
+    outside = ~mask & ~jnp.isnan(reward)  # NaN there is padding
+    lost = masked.select(reward, outside).sum(1, keepdims=True)
+    env_reward = kept.sum(1) + lost[:, 0]
     if not official:
-        at_last = place == jnp.where(response_mask_BL, place, -1).max(1, keepdims=True)
-        kept = kept + masked.select(jnp.broadcast_to(lost, kept.shape), at_last)
+        at_last = place == jnp.where(mask, place, -1).max(1, keepdims=True)
+        kept = kept + jnp.where(at_last, lost, 0)
+
+    def column(x, dtype):
+        return jnp.broadcast_to(jnp.asarray(x, dtype), (num_rows,))
+
+    truncated = column(truncated_B, bool)
     steps = Steps(
-        reward=masked.select(token_reward_BL, response_mask_BL).sum(1) + lost[:, 0],
+        reward=env_reward,
         traj_id=traj_id_B,
         step_index=step_index_B,
-        group_id=group_id_B,
-        terminated=~truncated_B,
-        truncated=truncated_B,
-        state_key=state_key_B,
-        branch_advantage=empty_branch_advantage(num_rows),
+        group_id=column(group_id_B, int),
+        terminated=~truncated,
+        truncated=truncated,
+        state_key=column(state_key_B, int),
+        branch_advantage=column(branch_advantage_B, float),
         valid=jnp.ones((num_rows,), bool),
     )
-    return CreditBatch(
+    value = jnp.broadcast_to(jnp.asarray(value_BL, float), reward.shape)
+    return RowBatch(
         steps=steps,
-        value=value_BL[:, 0],
-        next_value=next_value_B,
-        step_id=jnp.where(response_mask_BL, jnp.arange(num_rows)[:, None], NO_STEP),
-        token_value=value_BL,
+        value=value[:, 0],
+        next_value=column(next_value_B, float),
+        step_id=jnp.where(mask, jnp.arange(num_rows)[:, None], NO_STEP),
+        token_value=value,
         token_reward=kept,
     )
-
-
-def _or(x: Array | None, default: Array) -> Array:
-    return default if x is None else x

@@ -6,7 +6,6 @@ import dataclasses
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from steppo_jax.credit import registry
@@ -31,13 +30,16 @@ def settings_of(entry: Estimator, gamma, lam, official, options) -> dict[str, An
     settings = {**options, "official": official}
     for name, number in (("gamma", gamma), ("lam", lam)):
         default = isinstance(number, (int, float)) and number == 1
-        if name in entry.options or not default:
+        replaced = name == "lam" and "lam_alpha" in options
+        if not default or (name in entry.options and not replaced):
             settings[name] = number
     registry.check(entry.name, CreditSettings(**settings))
     return settings
 
 
-def check_inputs(entry, official, group_id, state_key, value, truncated, next_value):
+def check_inputs(
+    entry, official, *, group_id, state_key, value, truncated, next_value, branch
+):
     """Refuses a missing input, and limits where nothing can bootstrap."""
 
     def need(what, why):
@@ -49,6 +51,8 @@ def check_inputs(entry, official, group_id, state_key, value, truncated, next_va
         need("group_id_B", "it compares the trajectories of one task")
     if entry.needs_state_keys and state_key is None:
         need("state_key_B", "it compares steps that start from one state")
+    if entry.needs_branching and branch is None:
+        need("branch_advantage_B", "it reads measured advantages")
     if (truncated is None) != (next_value is None):
         raise ValueError("truncated_B and next_value_B go together: give both or none")
     if truncated is not None and (official or entry.critic == "none"):
@@ -69,11 +73,11 @@ def check_shapes(shape, tables: dict, columns: dict):
                 )
 
 
-def numbered(ids: Array) -> jax.Array:
+def numbered(ids: Array | None) -> Array | None:
     """int32 numbers for ids of any kind. Inside jit the ids must be integers."""
-    if isinstance(ids, jax.core.Tracer):
+    if ids is None or isinstance(ids, jax.core.Tracer):
         return ids
-    return jnp.asarray(np.unique(np.asarray(ids), return_inverse=True)[1], jnp.int32)
+    return np.unique(np.asarray(ids), return_inverse=True)[1].astype(np.int32)
 
 
 def check_steps(traj_id: Array, step_index: Array):

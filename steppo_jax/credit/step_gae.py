@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
-
 from steppo_jax import masked
+from steppo_jax.credit import lam
 from steppo_jax.credit.base import Credit, CreditBatch, CreditSettings, Estimator
 from steppo_jax.credit.segments import following, reverse_scan, timeline
 
@@ -18,14 +17,15 @@ def step_gae(batch: CreditBatch, settings: CreditSettings) -> Credit:
     step V is 0 after termination and `next_value` after truncation; the official
     code uses 0 for both.
     """
-    gamma, lam = settings.gamma, settings.lam
+    gamma = settings.gamma
     line = timeline(batch.steps)
     value = masked.select(batch.value, batch.steps.valid)
     next_value = following(value, line, batch.value_beyond(settings.official))
     delta = batch.step_reward(settings.official) + gamma * next_value - value
-    decay = jnp.broadcast_to(jnp.asarray(gamma * lam, delta.dtype), delta.shape)
+    one_per_step = batch.steps.valid.astype(delta.dtype)
+    decay = gamma * lam.lam_by_step(batch, settings, line, one_per_step)
     advantage = reverse_scan(decay, delta, line)
-    return Credit(advantage, advantage + value)
+    return Credit(advantage, masked.select(advantage + value, batch.steps.valid))
 
 
 ESTIMATOR = Estimator(
@@ -33,8 +33,9 @@ ESTIMATOR = Estimator(
     estimate=step_gae,
     level="step",
     critic="step",
-    options=("gamma", "lam"),
-    required=("gamma", "lam"),
+    options=("gamma", *lam.CHOICE),
+    required=("gamma", lam.CHOICE),
     normalise="batch",
+    has_official=True,
     summary="GAE over interaction steps (StepPO)",
 )

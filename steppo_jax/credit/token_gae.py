@@ -1,61 +1,40 @@
-"""Token GAE: the credit of PPO for language models (method.md §2.4, row PPO).
-
-The recursion runs over the concatenated response tokens of a trajectory; prompt
-and tool tokens do not advance it. It is split in two scans, so that tokens may be
-laid out in any way: inside each step along its sequence, and over steps.
-"""
+"""Token GAE: the credit of PPO for language models (method.md §2.4, row PPO)."""
 
 from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
-
 from steppo_jax import masked
+from steppo_jax.credit import lam
 from steppo_jax.credit.base import Credit, CreditBatch, CreditSettings, Estimator
-from steppo_jax.credit.segments import following, reverse_scan, timeline
-from steppo_jax.credit.within_step import suffix_maps
+from steppo_jax.credit.carry import at_tokens, through_steps, through_tokens
+from steppo_jax.credit.segments import timeline
 
 
 def token_gae(batch: CreditBatch, settings: CreditSettings) -> Credit:
-    """GAE over response tokens i = 1..n of a trajectory, γ and λ per token.
+    """GAE over the concatenated response tokens of a trajectory, γ and λ per token.
 
     A_i = r_i + γ V_{i+1} − V_i + γλ A_{i+1} = r_i − V_i + c_i,
     c_i = γ V_{i+1} + γλ A_{i+1}, hence c_{i−1} = γ(1−λ) V_i + γλ r_i + γλ c_i.
 
-    c is carried through the tokens of a step and then from step to step; beyond
-    the end c = γ V is 0 after termination and γ `next_value` after truncation
-    (official: 0). V_i `[S, L]` is the value before token i. A step without tokens
-    hands c on and adds its reward (official: loses it).
+    c is carried backwards through tokens and steps; prompt and tool tokens do not
+    advance it. Beyond the end c is 0 after termination and γ `next_value` after
+    truncation (official: 0). V_i `[S, L]` is the value before token i. A step
+    without tokens hands c on and adds its reward (official: loses it).
     """
-    gamma, decay = settings.gamma, settings.gamma * settings.lam
-    mask = batch.response_mask
+    gamma, mask = settings.gamma, batch.response_mask
+    line = timeline(batch.steps)
+    decay = gamma * batch.to_tokens(
+        lam.lam_by_step(batch, settings, line, batch.num_tokens())
+    )
     value = masked.select(batch.token_value, mask)
     reward = masked.select(batch.token_reward, mask)
-    a = jnp.full_like(value, decay)
-    b = (gamma - decay) * value + decay * reward
-    after, whole = suffix_maps(a, b, batch)
-    entering = _entering_from_next_step(whole, batch, settings)
-    a_after, b_after = after
-    c = b_after + a_after * batch.to_tokens(entering)
-    advantage = masked.select(reward - value + c, mask)
-    return Credit(advantage, advantage + value)
-
-
-def _entering_from_next_step(
-    whole: tuple[jax.Array, jax.Array], batch: CreditBatch, settings: CreditSettings
-) -> jax.Array:
-    """[B] c that enters each step from behind: c_t = B_{t+1} + K_{t+1} c_{t+1}."""
-    line = timeline(batch.steps)
-    factor, offset = whole
-    silent = batch.num_tokens() == 0
-    factor = jnp.where(silent, 1, factor)
-    offset = jnp.where(silent, batch.step_reward(settings.official), offset)
-    end = settings.gamma * batch.value_beyond(settings.official)
-    # At the last step the map is applied to `end`; before it, to the step after.
-    through = reverse_scan(
-        factor, jnp.where(line.is_last, offset + factor * end, offset), line
+    maps = through_tokens(decay, (gamma - decay) * value + decay * reward, batch)
+    end = gamma * batch.value_beyond(settings.official)
+    entering = through_steps(
+        maps.whole, end, batch, line, silent_gamma=1, official=settings.official
     )
-    return following(through, line, end)
+    carried = at_tokens(maps, entering, batch)
+    advantage = masked.select(reward - value + carried, mask)
+    return Credit(advantage, advantage + value)
 
 
 ESTIMATOR = Estimator(
@@ -63,8 +42,9 @@ ESTIMATOR = Estimator(
     estimate=token_gae,
     level="token",
     critic="token",
-    options=("gamma", "lam"),
-    required=("gamma", "lam"),
+    options=("gamma", *lam.CHOICE),
+    required=("gamma", lam.CHOICE),
     normalise="token_batch",
+    has_official=True,
     summary="GAE over the response tokens of the trajectory (PPO)",
 )

@@ -35,8 +35,19 @@ def test_a_setting_that_would_be_ignored_is_refused():
 
 
 def test_a_setting_that_is_needed_is_named():
-    with pytest.raises(ValueError, match="'step_gae' needs lam"):
-        credit.check("step_gae", credit.CreditSettings(gamma=0.9))
+    with pytest.raises(ValueError, match="'gigpo' needs gamma"):
+        credit.check("gigpo", credit.CreditSettings())
+
+
+@pytest.mark.parametrize("given", [{}, dict(lam=0.9, lam_alpha=0.1)])
+def test_lam_is_a_number_or_adaptive(given):
+    with pytest.raises(ValueError, match="exactly one of lam, lam_alpha"):
+        credit.check("step_gae", credit.CreditSettings(gamma=0.9, **given))
+
+
+def test_there_is_no_twin_of_what_the_official_code_lacks():
+    with pytest.raises(ValueError, match="'monte_carlo' is not in the official code"):
+        credit.check("monte_carlo", credit.CreditSettings(official=True))
 
 
 @pytest.mark.parametrize(
@@ -44,6 +55,8 @@ def test_a_setting_that_is_needed_is_named():
     [
         ("step_gae", {}, "needs value_BL"),
         ("grpo", {}, "needs group_id_B"),
+        ("gigpo", dict(group_id_B=[0, 0]), "needs state_key_B"),
+        ("monte_carlo", dict(official=False), "needs branch_advantage_B"),
         ("grpo", dict(group_id_B=[0, 0], gamma=0.5), "does not use gamma"),
         ("grpo", dict(group_id_B=[0, 0], divide_by_sdt=True), "divide_by_sdt"),
         ("grpo", dict(group_id_B=[0, 0], normalise="all"), "normalise='all'"),

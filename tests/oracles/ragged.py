@@ -38,14 +38,17 @@ class Episode:
 def episodes(shape: list[list[int]], seed: int) -> list[Episode]:
     """Episodes with shape[e][t] response tokens in step t, numbers from `seed`.
 
-    Half the seeds draw rewards from a few exact numbers, so that equal returns and
-    equal states occur.
+    Half the seeds draw rewards from a few exact numbers, so that equal returns
+    occur. All numbers are float32.
     """
     rng = np.random.default_rng(seed)
     coarse = rng.random() < 0.5
 
+    def normal():
+        return float(np.float32(rng.normal()))
+
     def number():
-        return float(rng.integers(-2, 3) / 4 if coarse else rng.normal())
+        return float(rng.integers(-2, 3) / 4) if coarse else normal()
 
     groups = rng.integers(0, 1 + len(shape) // 2, len(shape))
     return [
@@ -54,16 +57,16 @@ def episodes(shape: list[list[int]], seed: int) -> list[Episode]:
             steps=[
                 Step(
                     reward=number(),
-                    value=float(rng.normal()),
-                    token_value=[float(x) for x in rng.normal(size=n)],
+                    value=normal(),
+                    token_value=[normal() for _ in range(n)],
                     token_reward=[number() for _ in range(n)],
                     state_key=int(rng.integers(0, 3)),
-                    branch_advantage=float(rng.normal()),
+                    branch_advantage=normal(),
                 )
                 for n in lengths
             ],
             truncated=bool(rng.random() < 0.5),
-            next_value=float(rng.normal()),
+            next_value=normal(),
         )
         for e, lengths in enumerate(shape)
     ]
@@ -93,8 +96,13 @@ def lay(
     num_sequences: int,
     length: int,
     shuffle: bool = True,
+    holes: bool = True,
 ) -> Laid:
-    """Tables of fixed capacity: rows and sequences in random order, random holes."""
+    """Tables of fixed capacity: rows and sequences in random order, random gaps.
+
+    Gaps between the tokens of a step are holes in its mask; without `holes` they
+    stand only before and after steps.
+    """
     rng = np.random.default_rng(seed)
     keys = [(e, t) for e, episode in enumerate(data) for t in range(len(episode.steps))]
     assert len(keys) <= num_rows, "capacity"
@@ -119,9 +127,9 @@ def lay(
     token_value, token_reward = nan.copy(), nan.copy()
     place: dict[tuple[int, int], list[tuple[int, int]]] = {key: [] for key in keys}
     for s, sequence in zip(spots, sequences):
-        used = sum(len(data[e].steps[t].token_value) for e, t in sequence)
-        assert used <= length, "capacity"
-        chosen = iter(np.sort(rng.choice(length, used, replace=False)))
+        sizes = [len(data[e].steps[t].token_value) for e, t in sequence]
+        assert sum(sizes) <= length, "capacity"
+        chosen = iter(_places(sizes, length, holes, rng))
         for e, t in sequence:
             step = data[e].steps[t]
             for v, r in zip(step.token_value, step.token_reward):
@@ -170,3 +178,16 @@ def lay(
         token_reward=jnp.asarray(token_reward),
     )
     return Laid(batch, row, place)
+
+
+def _places(sizes: list[int], length: int, holes: bool, rng) -> list[int]:
+    """Places of the tokens of steps that stand one after the other."""
+    if holes:
+        return sorted(rng.choice(length, sum(sizes), replace=False).tolist())
+    free = length - sum(sizes)
+    gaps = np.diff(np.sort(rng.integers(0, free + 1, len(sizes))), prepend=0)
+    places, at = [], 0
+    for size, gap in zip(sizes, gaps.tolist()):
+        places += range(at + gap, at + gap + size)
+        at += gap + size
+    return places
