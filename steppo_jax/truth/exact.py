@@ -64,9 +64,7 @@ def values(logits: np.ndarray, mdp: Mdp, discount: Discount) -> np.ndarray:
     that only cuts the collection leaves one V for all t, the fixed point
     V = (I − W)⁻¹ r. Raises ValueError if there is no such V.
     """
-    reward, follow = _step_model(
-        probabilities(logits, mdp.language), mdp, discount
-    )
+    reward, follow = _step_model(probabilities(logits, mdp.language), mdp, discount)
     value = np.zeros((mdp.max_steps + 1, mdp.num_states + 1))
     if mdp.on_time_limit == "bootstrap":
         if np.abs(np.linalg.eigvals(follow)).max() >= 1 - 1e-12:

@@ -60,7 +60,9 @@ def critic(truth: Truth, kind: str = "exact") -> Critic:
     nodes = truth.node_value + 0.3 * _ripple(truth.node_value.shape)
     value = truth.value.copy()
     value[:-1, :-1] = nodes[..., 0]
-    value[-1, :-1] += np.where(value[-1, :-1] == 0, 0, 0.3 * _ripple(value[-1].shape)[:-1])
+    value[-1, :-1] += np.where(
+        value[-1, :-1] == 0, 0, 0.3 * _ripple(value[-1].shape)[:-1]
+    )
     return Critic(value, nodes)
 
 

@@ -33,7 +33,8 @@ def sampler(mdp: Mdp, logits: np.ndarray):
     tree = mdp.language
     policy = _cumulative(probabilities(logits, tree))
     follow, start = _cumulative(mdp.transition), _cumulative(mdp.start)
-    child, meaning = jnp.asarray(tree.child), jnp.asarray(tree.meaning)
+    child = jnp.asarray(tree.child, jnp.int32)
+    meaning = jnp.asarray(tree.meaning, jnp.int32)
     reward = jnp.asarray(mdp.reward)
 
     def respond(state, uniform_LN):

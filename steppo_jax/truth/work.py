@@ -26,6 +26,4 @@ def work(max_steps: int = 4) -> Mdp:
     transition[:, :, 0] = 1.0
     reward = np.zeros_like(transition)
     reward[:, WORK - 1, 0] = 1.0
-    return Mdp(
-        "work", language, transition, reward, np.ones(1), max_steps, "bootstrap"
-    )
+    return Mdp("work", language, transition, reward, np.ones(1), max_steps, "bootstrap")
