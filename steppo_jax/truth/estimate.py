@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from steppo_jax import credit
 from steppo_jax.credit import CreditBatch, CreditSettings
-from steppo_jax.truth.mdp import Mdp, probabilities
+from steppo_jax.objective.weights import loss_weights
+from steppo_jax.parallel import ONE
 from steppo_jax.truth.rollouts import Rollouts
 
 
@@ -29,38 +29,58 @@ def token_advantage(
     return jnp.where(rollouts.said, per_token.reshape(rollouts.shape), 0)
 
 
-def score_sums(
-    weight_NTL: jax.Array, rollouts: Rollouts, policy: jax.Array, unit_N: jax.Array
+def score_sum(
+    weight_NTL: jax.Array, rollouts: Rollouts, policy: jax.Array
 ) -> jax.Array:
-    """[U, S, K, V] Σ weight · ∂ log π(token)/∂ logits over the tokens of unit U.
+    """[S, K, V] Σ weight · ∂ log π(token)/∂ logits over all response tokens.
 
-    For a softmax ∂ log π(v)/∂ logit(u) = 1{u = v} − π(u). `unit` [N] says which
-    unit an episode is of; the number of units is 1 + its largest entry, and it must
-    be concrete.
+    For a softmax ∂ log π(v)/∂ logit(u) = 1{u = v} − π(u).
     """
     S, K, V = policy.shape
-    units = int(np.max(np.asarray(unit_N))) + 1
-    spot = (unit_N[:, None, None] * S + rollouts.state[..., None]) * K + rollouts.node
+    spot = (rollouts.state[..., None] * K + rollouts.node) * V + rollouts.token
     weight = jnp.where(rollouts.said, weight_NTL, 0).ravel()
-    spoken = jax.ops.segment_sum(
-        weight, (spot * V + rollouts.token).ravel(), units * S * K * V
-    ).reshape(units, S, K, V)
+    spoken = jax.ops.segment_sum(weight, spot.ravel(), S * K * V).reshape(S, K, V)
     return spoken - spoken.sum(-1, keepdims=True) * policy
 
 
-def mean_gradient(
+def batch_gradient(
     advantage_NTL: jax.Array,
+    batch: CreditBatch,
     rollouts: Rollouts,
-    mdp: Mdp,
-    logits: np.ndarray,
-    chance_N: jax.Array | None = None,
+    policy: jax.Array,
+    aggregate: str = "constant",
 ) -> jax.Array:
-    """[S, K, V] Σ_n p_n Σ_t Σ_i A ∇ log π: the mean over episodes, all equally likely
-    unless `chance` says how likely they are. With the episodes of
-    `enumeration.all_episodes` this is the estimator's exact expectation.
+    """[S, K, V] Σ w A ∇ log π / Σ count, the gradient of a policy loss at ratio 1.
+
+    `aggregate` as in objective.weights. "constant", here with the constant 1, is
+    the sum over the tokens of an episode, averaged over episodes: the one that the
+    policy gradient theorem asks for.
     """
-    N = advantage_NTL.shape[0]
-    share = jnp.full((N,), 1 / N) if chance_N is None else jnp.asarray(chance_N)
-    policy = jnp.asarray(probabilities(logits, mdp.language))
-    unit = np.zeros(N, int)
-    return score_sums(advantage_NTL * share[:, None, None], rollouts, policy, unit)[0]
+    constant = 1.0 if aggregate == "constant" else None
+    weight, count = loss_weights(batch.steps, batch.step_id, ONE, aggregate, constant)
+    weighted = weight.reshape(rollouts.shape) * advantage_NTL
+    return score_sum(weighted, rollouts, policy) / count.sum()
+
+
+def expected_gradient(
+    advantage_NTL: jax.Array, rollouts: Rollouts, policy: jax.Array, chance_N: jax.Array
+) -> jax.Array:
+    """[S, K, V] Σ_n p_n Σ_t Σ_i A ∇ log π: with all episodes that can happen, the
+    exact expectation of an estimator that treats episodes one by one."""
+    return score_sum(advantage_NTL * chance_N[:, None, None], rollouts, policy)
+
+
+def episode_variance(
+    advantage_NTL: jax.Array, rollouts: Rollouts, policy: jax.Array, chance_N: jax.Array
+) -> jax.Array:
+    """[] E‖g_n‖² − ‖E g_n‖², the exact variance of the gradient of one episode."""
+
+    def one(advantage_TL, episode):
+        alone = jax.tree.map(lambda x: x[None], episode)
+        return jnp.sum(score_sum(advantage_TL[None], alone, policy) ** 2)
+
+    squares = jax.lax.map(
+        lambda pair: one(*pair), (advantage_NTL, rollouts), batch_size=256
+    )
+    mean = expected_gradient(advantage_NTL, rollouts, policy, chance_N)
+    return jnp.sum(chance_N * squares) - jnp.sum(mean**2)

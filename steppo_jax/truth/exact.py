@@ -9,7 +9,7 @@ import dataclasses
 
 import numpy as np
 
-from steppo_jax.truth.mdp import Discount, Mdp, probabilities
+from steppo_jax.truth.mdp import UNDISCOUNTED, Discount, Mdp, probabilities
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +98,7 @@ def solve(logits: np.ndarray, mdp: Mdp, discount: Discount) -> Truth:
     return Truth(value, node_value, quality)
 
 
-def visits(logits: np.ndarray, mdp: Mdp, discount: Discount = Discount()) -> np.ndarray:
+def visits(logits: np.ndarray, mdp: Mdp, discount: Discount = UNDISCOUNTED) -> np.ndarray:
     """[T, S] E[discount so far · 1{in s before step t}]; plain visits undiscounted."""
     policy = probabilities(logits, mdp.language)
     _, follow = _step_model(policy, mdp, discount)
@@ -124,7 +124,7 @@ def gradient(
 
     The policy gradient theorem for a softmax at every node. `visited` says how the
     visits d (and κ) are discounted. With `visited = discount`, the default, this is
-    ∇J if the limit is part of the task. With `Discount()` it is what algorithms
+    ∇J if the limit is part of the task. With `UNDISCOUNTED` it is what algorithms
     aim at that drop γ^t before the advantage, as all of them do (Nota and Thomas
     2020, arXiv 1906.07073): for γ < 1 not the gradient of any function.
 

@@ -21,7 +21,7 @@ NONSENSE = 5
 DONE = 6
 
 
-def key_door(max_steps: int = 5, slip: float = 0.2) -> Mdp:
+def key_door(max_steps: int = 6, slip: float = 0.2) -> Mdp:
     """The tables. A move fails with probability `slip`; the lock alarms at times."""
     transition = np.zeros((6, 6, 7))
     reward = np.zeros_like(transition)
@@ -34,7 +34,7 @@ def key_door(max_steps: int = 5, slip: float = 0.2) -> Mdp:
     for key in (0, 3):
         for place in range(3):
             state = place + key
-            goes(state, NONSENSE, state, pays=-0.05)
+            goes(state, NONSENSE, state, pays=-0.02)
             for action, room in ((0, LEFT_ROOM), (1, RIGHT_ROOM), (4, HALL)):
                 goes(state, action, room + key, 1 - slip)
                 goes(state, action, state, slip)
@@ -68,7 +68,7 @@ def language() -> Language:
     return build(WORDS, legal, means)
 
 
-def sensible_logits(mdp: Mdp, spread: float = 1.0) -> np.ndarray:
+def sensible_logits(mdp: Mdp, spread: float = 0.6) -> np.ndarray:
     """[S, K, V] as `uneven_logits`, with a liking for well-formed commands."""
     logits = uneven_logits(mdp, spread)
     tree = mdp.language

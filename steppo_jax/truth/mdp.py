@@ -62,6 +62,9 @@ class Discount:
     token: float = 1.0
 
 
+UNDISCOUNTED = Discount()
+
+
 def probabilities(logits: np.ndarray, language: Language) -> np.ndarray:
     """[S, K, V] π(token | state, node) = softmax of the legal logits [S, K, V]."""
     legal = language.legal
