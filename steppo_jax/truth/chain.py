@@ -68,15 +68,26 @@ def language(least: int, most: int) -> Language:
     return build(WORDS, legal, means)
 
 
-def thoughtful_logits(mdp: Mdp, spread: float = 1.0) -> np.ndarray:
-    """[S, K, V] as `uneven_logits`, and every number of thoughts equally likely.
+def thoughtful_logits(mdp: Mdp, spread: float = 1.0, tilt: float = 0.0) -> np.ndarray:
+    """[S, K, V] every number of thoughts equally likely, moves uneven but the same
+    however long the thought: what the agent does, J and its best are those of the
+    chain without thoughts.
 
-    After k of at most m thoughts, the log-odds of one more are log(m − k).
+    After k of at most m thoughts, the log-odds of one more are log(m − k), plus
+    `tilt` at the first place and minus `tilt` at the last.
     """
-    logits = uneven_logits(mdp, spread)
     tree = mdp.language
-    for node in np.flatnonzero(tree.legal[:, HM] & tree.legal[:, LEFT]):
-        left = tree.depth[tree.legal[:, HM]].max() + 1 - tree.depth[node]
+    thoughts = [HM] * (tree.longest - 2)
+    moves_only = uneven_logits(chain(mdp.num_states, most_thoughts=0), spread)
+    logits = np.zeros((mdp.num_states, tree.num_nodes, len(WORDS)))
+    node, eager = 0, tilt * np.linspace(1, -1, mdp.num_states)
+    for left in range(len(thoughts), -1, -1):
+        logits[:, node] = moves_only[:, 0]
         moves = np.logaddexp(logits[:, node, LEFT], logits[:, node, RIGHT])
-        logits[:, node, HM] = moves + np.log(left)
+        if left:
+            logits[:, node, HM] = moves + np.log(left) + eager
+        for move, short in ((LEFT, 1), (RIGHT, 2)):
+            if tree.child[node, move] >= 0:
+                logits[:, tree.child[node, move]] = moves_only[:, short]
+        node = tree.child[node, HM]
     return logits

@@ -98,7 +98,9 @@ def solve(logits: np.ndarray, mdp: Mdp, discount: Discount) -> Truth:
     return Truth(value, node_value, quality)
 
 
-def visits(logits: np.ndarray, mdp: Mdp, discount: Discount = UNDISCOUNTED) -> np.ndarray:
+def visits(
+    logits: np.ndarray, mdp: Mdp, discount: Discount = UNDISCOUNTED
+) -> np.ndarray:
     """[T, S] E[discount so far · 1{in s before step t}]; plain visits undiscounted."""
     policy = probabilities(logits, mdp.language)
     _, follow = _step_model(policy, mdp, discount)

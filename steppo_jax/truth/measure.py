@@ -13,15 +13,17 @@ from steppo_jax import credit
 from steppo_jax.credit import CreditSettings
 from steppo_jax.truth import estimate, exact, statistics
 from steppo_jax.truth.mdp import UNDISCOUNTED, Discount, Mdp, probabilities
-from steppo_jax.truth.rollouts import Critic, Rollouts, credit_batch
+from steppo_jax.truth.rollouts import Rollouts, credit_batch, critic
 from steppo_jax.truth.sample import sampler
 
+# Most programs here run once or a few times: compiling them is what takes long.
+QUICK = {"xla_backend_optimization_level": 0}
 FOLDS = 10  # independent parts that conditional biases are taken from
 
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One cell of the grid: an estimator with its options, and what the learner does."""
+    """An estimator with its options, and what the learner does with it."""
 
     estimator: str
     gamma: float | None = None
@@ -53,7 +55,7 @@ class Trial:
             name: None if getattr(self, name) is None else 0.0
             for name in ("gamma", "lam")
         }
-        return dataclasses.replace(self, **numbers)
+        return dataclasses.replace(self, bootstrap=True, **numbers)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,10 +106,14 @@ class Laboratory:
         found = exact.gradient(self.logits, self.mdp, discount, UNDISCOUNTED)
         return found.ravel()
 
-    def run(self, trial: Trial, critic: Critic) -> Measured:
-        """Measures one trial with one critic."""
+    def aim(self, trial: Trial) -> Discount:
+        """What the trial's γ means; without a γ of its own, the task's."""
+        return self.task if trial.gamma is None else trial.discount
+
+    def run(self, trial: Trial, critic: str = "exact") -> Measured:
+        """Measures one trial with one critic (see rollouts.critic)."""
         gradients, count, total, square = self._estimates(trial, critic)
-        aim, task = self.gradient(trial.discount), self.gradient(self.task)
+        aim, task = self.gradient(self.aim(trial)), self.gradient(self.task)
         length = exact.length_gradient(self.logits, self.mdp).ravel()
         return Measured(
             advantage=statistics.advantage_gap(count, total, square),
@@ -118,24 +124,28 @@ class Laboratory:
             length=statistics.cosine(gradients, length),
         )
 
-    def _estimates(self, trial: Trial, critic: Critic):
+    def _estimates(self, trial: Trial, kind: str):
         """Gradients [R, D]; counts and sums of errors [F, C]; Σ error²."""
         program = trial.program()
         if program not in self._compiled:
-            self._compiled[program] = jax.jit(functools.partial(self._body, program))
-        truth = self.truth(trial.discount)
+            self._compiled[program] = jax.jit(
+                functools.partial(self._body, program), compiler_options=QUICK
+            )
+        truth = self.truth(self.aim(trial))
         is_step = credit.get(trial.estimator).level == "step"
         right = truth.step_advantage if is_step else truth.token_advantage
         dtype = self.rollouts.reward.dtype
-        critic, right = jax.tree.map(
-            lambda x: jnp.asarray(x, dtype), (critic, np.asarray(right))
+        values, right = jax.tree.map(
+            lambda x: jnp.asarray(x, dtype), (critic(truth, kind), right)
         )
-        numbers = jnp.asarray([trial.gamma or 0.0, trial.lam or 0.0], dtype)
-        out = self._compiled[program](numbers, critic, right, self.rollouts)
+        numbers = [trial.gamma or 0.0, trial.lam or 0.0, trial.bootstrap]
+        out = self._compiled[program](
+            jnp.asarray(numbers, dtype), values, right, self.rollouts
+        )
         gradients, count, total, square = (np.asarray(x, np.float64) for x in out)
         return gradients.reshape(len(gradients), -1), count, total, float(square.sum())
 
-    def _body(self, program: Trial, numbers, critic, right, rollouts):
+    def _body(self, program: Trial, numbers, values, right, rollouts):
         """All batches; errors are counted by (t, state, node, token) and fold."""
         is_step = credit.get(program.estimator).level == "step"
 
@@ -147,14 +157,14 @@ class Laboratory:
             batch = credit_batch(
                 rollouts,
                 self.mdp,
-                critic,
-                bootstrap=program.bootstrap,
+                values,
+                bootstrap=numbers[2] > 0,
                 branch_advantage=measured,
             )
             advantage = estimate.token_advantage(
                 program.estimator,
                 batch,
-                program.settings(*numbers),
+                program.settings(*numbers[:2]),
                 rollouts,
                 program.normalise,
             )

@@ -75,7 +75,7 @@ def credit_batch(
     mdp: Mdp,
     critic: Critic,
     *,
-    bootstrap: bool,
+    bootstrap: bool | jax.Array,
     branch_advantage: jax.Array | None = None,
 ) -> CreditBatch:
     """The tables of N episodes: rows n T + t, one sequence for each step.

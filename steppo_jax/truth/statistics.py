@@ -33,13 +33,14 @@ class Gap:
         return self.squared > 3 * self.squared_se
 
     @property
-    def floor(self) -> float:
-        """The smallest bias that would have been seen."""
-        return math.sqrt(3 * self.squared_se)
+    def bias_se(self) -> float | None:
+        """Standard error of the bias; None where none was seen."""
+        return self.squared_se / (2 * self.bias) if self.seen else None
 
-    def text(self) -> str:
-        """The bias, or `< floor` where none was seen."""
-        return f"{self.bias:.3f}" if self.seen else f"< {self.floor:.3f}"
+    @property
+    def floor(self) -> float | None:
+        """The smallest bias that would have been seen; None where one was."""
+        return None if self.seen else math.sqrt(3 * self.squared_se)
 
 
 def gradient_gap(gradients_RD: np.ndarray, truth_D: np.ndarray) -> Gap:
@@ -116,10 +117,7 @@ def advantage_gap(count_FC: np.ndarray, sum_FC: np.ndarray, square: float) -> Ga
     F = len(count_FC)
     found = squared(count_FC, sum_FC)
     without = np.array(
-        [
-            squared(np.delete(count_FC, f, 0), np.delete(sum_FC, f, 0))
-            for f in range(F)
-        ]
+        [squared(np.delete(count_FC, f, 0), np.delete(sum_FC, f, 0)) for f in range(F)]
     )
     se = math.sqrt((F - 1) * np.mean((without - without.mean()) ** 2))
     return Gap(found, se, math.sqrt(max(square / count_FC.sum() - found, 0.0)))
