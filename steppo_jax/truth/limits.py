@@ -32,7 +32,7 @@ def fixed_point(
     what a critic without a clock converges to. Exact but for ROUNDS.
     """
     episodes, chance = all_episodes(mdp, logits)
-    N, T, _ = episodes.shape
+    T = mdp.max_steps
     S = mdp.num_states
     nodes = jnp.zeros((T, S, mdp.language.num_nodes))
     weight = masked.select(jnp.repeat(jnp.asarray(chance), T), episodes.live.ravel())

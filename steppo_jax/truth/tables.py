@@ -1,0 +1,285 @@
+"""The rows of the studies as tables for people: terminal and Markdown."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+from rich.table import Table as RichTable
+
+from steppo_jax.truth.rows import Row
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Text cells under a header, with a line that says what they are."""
+
+    title: str
+    header: tuple[str, ...]
+    body: tuple[tuple[str, ...], ...]
+
+    def rich(self) -> RichTable:
+        """For the terminal."""
+        table = RichTable(title=self.title, title_justify="left")
+        for name in self.header:
+            table.add_column(name, no_wrap=False)
+        for line in self.body:
+            table.add_row(*line)
+        return table
+
+    def markdown(self) -> str:
+        """For the docs."""
+        lines = [self.header, ["---"] * len(self.header), *self.body]
+        cells = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        return f"**{self.title}**\n\n{cells}\n"
+
+
+def bias(row: Row, name: str) -> str:
+    """`0.056 ± 0.005`, `< 0.024` where none was seen, `2e-15` where it is exact."""
+    found = row[f"{name}_bias"]
+    if row["how"] == "exact":
+        return number(found)
+    if row.get(f"{name}_floor") is not None:
+        return f"< {row[f'{name}_floor']:.3f}"
+    return f"{found:.3f} ± {row[f'{name}_bias_se']:.3f}"
+
+
+def number(x: float | str | None) -> str:
+    """Three decimals, or a power of ten where that is all there is to say."""
+    if x is None:
+        return "–"
+    if isinstance(x, str):
+        return x
+    return f"{x:.0e}" if 0 < abs(x) < 5e-4 else f"{x:.3f}"
+
+
+def pair(row: Row, name: str) -> str:
+    """A number with its standard error."""
+    if row.get(name) is None:
+        return "–"
+    return f"{row[name]:.3f} ± {row[f'{name}_se']:.3f}"
+
+
+def text(x) -> str:
+    """A setting: `1`, `0.95`, `exact`, or – where there is none."""
+    return "–" if x is None else f"{x:g}" if isinstance(x, int | float) else str(x)
+
+
+def all_tables(rows: Sequence[Row]) -> list[Table]:
+    """Every table whose study is among the rows."""
+    by_part: dict[str, list[Row]] = {}
+    for row in rows:
+        by_part.setdefault(row["part"], []).append(row)
+    tables = []
+    for part, found in by_part.items():
+        if part == "grid":
+            for mdp in dict.fromkeys(row["mdp"] for row in found):
+                here = [row for row in found if row["mdp"] == mdp]
+                tables += [_by_lam(mdp, here), _without_lam(mdp, here)]
+        else:
+            tables += [make(found) for make in MAKERS[part]]
+    return tables
+
+
+def _by_lam(mdp: str, rows: Sequence[Row]) -> Table:
+    rows = [row for row in rows if row["lam"] is not None]
+    lams = list(dict.fromkeys(row["lam"] for row in rows))
+    lines: dict[tuple, dict] = {}
+    for row in rows:
+        key = (row["estimator"], row["gamma"], row["critic"])
+        cell = f"{bias(row, 'gradient')} · {row['gradient_std']:.2f}"
+        lines.setdefault(key, {})[row["lam"]] = cell
+    return Table(
+        f"{mdp}: relative bias of the gradient (against the one its own γ defines) · "
+        "standard deviation of a batch",
+        ("estimator", "γ", "critic", *(f"λ = {lam:g}" for lam in lams)),
+        _lines((*map(text, key), *by.values()) for key, by in lines.items()),
+    )
+
+
+def _without_lam(mdp: str, rows: Sequence[Row]) -> Table:
+    return Table(
+        f"{mdp}: estimators without a λ",
+        (
+            "estimator",
+            "γ",
+            "advantage bias",
+            "std",
+            "gradient bias",
+            "std",
+            "slope",
+            "cosine with ∇J",
+        ),
+        _lines(
+            (
+                row["estimator"],
+                text(row["gamma"]),
+                bias(row, "advantage"),
+                number(row["advantage_std"]),
+                bias(row, "gradient"),
+                f"{row['gradient_std']:.2f}",
+                pair(row, "slope"),
+                pair(row, "cosine"),
+            )
+            for row in rows
+            if row["lam"] is None
+        ),
+    )
+
+
+def _exact(rows: Sequence[Row]) -> Table:
+    return Table(
+        f"exact expectation over all {rows[0]['x']} episodes ({rows[0]['mdp']}): "
+        "relative bias of the gradient · standard deviation of an episode",
+        ("estimator", "γ", "λ", "critic", "bias", "std", "bias against ∇J"),
+        _lines(
+            (
+                row["estimator"],
+                *map(text, (row["gamma"], row["lam"], row["critic"])),
+                bias(row, "gradient"),
+                f"{row['gradient_std']:.2f}",
+                number(row["task_bias"]),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _equality(rows: Sequence[Row]) -> Table:
+    return Table(
+        "bi-level minus token GAE: largest difference / largest advantage",
+        ("γ", "λ", "difference", "in"),
+        _lines(
+            (text(r["gamma"]), text(r["lam"]), number(r["value"]), r["how"][20:])
+            for r in rows
+        ),
+    )
+
+
+def _length(rows: Sequence[Row]) -> Table:
+    return Table(
+        "γ as responses grow (chain): error against ∇J and pull on the length",
+        (
+            "tokens per response",
+            "what",
+            "γ",
+            "‖g − ∇J‖/‖∇J‖",
+            "cosine with ∇J",
+            "cosine with ∇ length",
+        ),
+        _lines(
+            (
+                f"{row['x']:.1f}",
+                row["case"],
+                text(row["gamma"]),
+                *map(number, (row["task_bias"], row["cosine"])),
+                number(row["length_cosine"]),
+            )
+            for row in rows
+            if row["how"] == "exact"
+        ),
+    )
+
+
+def _length_sampled(rows: Sequence[Row]) -> Table:
+    return Table(
+        "the same by running the estimators: bias and spread of a batch",
+        (
+            "tokens",
+            "estimator",
+            "γ",
+            "λ",
+            "critic",
+            "bias at own γ",
+            "std",
+            "bias against ∇J",
+        ),
+        _lines(
+            (
+                f"{row['x']:.1f}",
+                row["estimator"],
+                *map(text, (row["gamma"], row["lam"], row["critic"])),
+                bias(row, "gradient"),
+                f"{row['gradient_std']:.2f}",
+                bias(row, "task"),
+            )
+            for row in rows
+            if row["how"] == "sampled"
+        ),
+    )
+
+
+def _fixed_point(rows: Sequence[Row]) -> Table:
+    return Table(
+        f"fixed point of the critic on work, true V = p/(1 − γ) = {rows[0]['x']:.4f}",
+        ("limit", "λ", "V", "closed form"),
+        _lines(
+            (
+                row["case"],
+                text(row["lam"]),
+                f"{row['value']:.6f}",
+                f"{row['expected']:.6f}",
+            )
+            for row in rows
+        ),
+    )
+
+
+def _truncation(rows: Sequence[Row]) -> Table:
+    return Table(
+        "ignoring truncation (chain without an end of its own, γ = 0.9)",
+        (
+            "episodes cut",
+            "estimator",
+            "λ",
+            "limit",
+            "gradient bias",
+            "slope",
+            "cosine",
+            "std",
+        ),
+        _lines(
+            (
+                f"{row['x']:.0%}",
+                row["estimator"],
+                text(row["lam"]),
+                row["case"],
+                bias(row, "task"),
+                pair(row, "slope"),
+                pair(row, "cosine"),
+                f"{row['gradient_std']:.2f}",
+            )
+            for row in rows
+        ),
+    )
+
+
+def _whitening(rows: Sequence[Row]) -> Table:
+    return Table(
+        "whitening × aggregation (chain, up to 8 thoughts, step GAE λ = 1): direction",
+        ("aggregate", "normalise", "critic", "cosine with ∇J", "cosine with ∇ length"),
+        _lines(
+            (
+                row["aggregate"],
+                row["normalise"],
+                row["critic"],
+                pair(row, "cosine"),
+                pair(row, "length_cosine"),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _lines(lines: Iterable[Sequence[str]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(line) for line in lines)
+
+
+MAKERS = {
+    "exact": (_exact,),
+    "equality": (_equality,),
+    "length": (_length, _length_sampled),
+    "fixed point": (_fixed_point,),
+    "truncation": (_truncation,),
+    "whitening": (_whitening,),
+}
