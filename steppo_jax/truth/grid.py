@@ -14,9 +14,10 @@ from steppo_jax.truth import estimate, exact
 from steppo_jax.truth.chain import chain, thoughtful_logits
 from steppo_jax.truth.enumeration import all_episodes
 from steppo_jax.truth.mdp import UNDISCOUNTED, probabilities
-from steppo_jax.truth.measure import Laboratory, Trial
+from steppo_jax.truth.measure import Laboratory
 from steppo_jax.truth.rollouts import credit_batch, critic
 from steppo_jax.truth.rows import Row, of_trial
+from steppo_jax.truth.trial import Trial
 
 GAE = ("step_gae", "token_gae", "bi_level_gae")
 GAMMAS = (1.0, 0.9)

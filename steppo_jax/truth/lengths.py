@@ -13,8 +13,9 @@ import numpy as np
 from steppo_jax.truth import exact
 from steppo_jax.truth.chain import chain, thoughtful_logits
 from steppo_jax.truth.mdp import UNDISCOUNTED, Discount, Mdp, probabilities
-from steppo_jax.truth.measure import Laboratory, Trial
+from steppo_jax.truth.measure import Laboratory
 from steppo_jax.truth.rows import Row, of_trial
+from steppo_jax.truth.trial import Trial
 
 THOUGHTS = (0, 1, 2, 4, 8, 16, 32)
 GAMMAS = (0.99, 0.95)

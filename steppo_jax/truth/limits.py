@@ -12,9 +12,10 @@ from steppo_jax import credit, masked
 from steppo_jax.truth.chain import chain, thoughtful_logits
 from steppo_jax.truth.enumeration import all_episodes
 from steppo_jax.truth.mdp import Discount, Mdp, probabilities, uneven_logits
-from steppo_jax.truth.measure import Laboratory, Trial
+from steppo_jax.truth.measure import Laboratory
 from steppo_jax.truth.rollouts import Critic, credit_batch
 from steppo_jax.truth.rows import Row, of_trial
+from steppo_jax.truth.trial import Trial
 from steppo_jax.truth.work import WORK, work
 
 GAMMA = 0.9

@@ -10,52 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from steppo_jax import credit
-from steppo_jax.credit import CreditSettings
 from steppo_jax.truth import estimate, exact, statistics
 from steppo_jax.truth.mdp import UNDISCOUNTED, Discount, Mdp, probabilities
-from steppo_jax.truth.rollouts import Rollouts, credit_batch, critic
+from steppo_jax.truth.rollouts import Critic, Rollouts, credit_batch, critic
 from steppo_jax.truth.sample import sampler
+from steppo_jax.truth.trial import Trial
 
 # Most programs here run once or a few times: compiling them is what takes long.
 QUICK = {"xla_backend_optimization_level": 0}
 FOLDS = 10  # independent parts that conditional biases are taken from
-
-
-@dataclasses.dataclass(frozen=True)
-class Trial:
-    """An estimator with its options, and what the learner does with it."""
-
-    estimator: str
-    gamma: float | None = None
-    lam: float | None = None
-    divide_by_std: bool | None = None
-    official: bool = False
-    normalise: str = "none"
-    aggregate: str = "constant"
-    bootstrap: bool = True  # at a limit that only cuts the collection
-
-    @property
-    def discount(self) -> Discount:
-        """What the estimator means by γ: per step, or per token (token GAE)."""
-        gamma = 1.0 if self.gamma is None else self.gamma
-        return Discount(gamma, gamma if self.estimator == "token_gae" else 1.0)
-
-    def settings(self, gamma, lam) -> CreditSettings:
-        """CreditSettings with γ and λ possibly traced, left unset where unset here."""
-        return CreditSettings(
-            gamma=None if self.gamma is None else gamma,
-            lam=None if self.lam is None else lam,
-            divide_by_std=self.divide_by_std,
-            official=self.official,
-        )
-
-    def program(self) -> Trial:
-        """The trial with its numbers replaced: equal ones share a compiled program."""
-        numbers = {
-            name: None if getattr(self, name) is None else 0.0
-            for name in ("gamma", "lam")
-        }
-        return dataclasses.replace(self, bootstrap=True, **numbers)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,11 +89,6 @@ class Laboratory:
 
     def _estimates(self, trial: Trial, kind: str):
         """Gradients [R, D]; counts and sums of errors [F, C]; Σ error²."""
-        program = trial.program()
-        if program not in self._compiled:
-            self._compiled[program] = jax.jit(
-                functools.partial(self._body, program), compiler_options=QUICK
-            )
         truth = self.truth(self.aim(trial))
         is_step = credit.get(trial.estimator).level == "step"
         right = truth.step_advantage if is_step else truth.token_advantage
@@ -138,41 +96,57 @@ class Laboratory:
         values, right = jax.tree.map(
             lambda x: jnp.asarray(x, dtype), (critic(truth, kind), right)
         )
-        numbers = [trial.gamma or 0.0, trial.lam or 0.0, trial.bootstrap]
-        out = self._compiled[program](
-            jnp.asarray(numbers, dtype), values, right, self.rollouts
-        )
+        numbers = jnp.asarray([trial.gamma or 0.0, trial.lam or 0.0], dtype)
+        batch = self._batches(values, right, jnp.asarray(trial.bootstrap))
+        advantage = self._advantages(trial.program())(numbers, batch, self.rollouts)
+        scores = self._scores(is_step, trial.aggregate)
+        out = scores(advantage, batch, right, self.rollouts)
         gradients, count, total, square = (np.asarray(x, np.float64) for x in out)
         return gradients.reshape(len(gradients), -1), count, total, float(square.sum())
 
-    def _body(self, program: Trial, numbers, values, right, rollouts):
-        """All batches; errors are counted by (t, state, node, token) and fold."""
-        is_step = credit.get(program.estimator).level == "step"
+    # Three programs instead of one: only the middle one differs by estimator.
 
-        def one_batch(rollouts):
-            place = jnp.arange(self.mdp.max_steps)[None, :, None]
-            here = (place, rollouts.state[..., None], rollouts.node, rollouts.token)
-            truth = right[here]
+    def _batches(self, values: Critic, right: jax.Array, bootstrap: jax.Array):
+        """CreditBatch of every batch. Branching measured the advantage `right`."""
+
+        def one_batch(rollouts, values, right, bootstrap):
+            truth = right[_cell(rollouts)]
             measured = jnp.where(rollouts.last(), truth, 0).sum(-1)
-            batch = credit_batch(
+            return credit_batch(
                 rollouts,
                 self.mdp,
                 values,
-                bootstrap=numbers[2] > 0,
+                bootstrap=bootstrap,
                 branch_advantage=measured,
             )
-            advantage = estimate.token_advantage(
-                program.estimator,
+
+        program = self._compile("batches", one_batch, (0, None, None, None))
+        return program(self.rollouts, values, right, bootstrap)
+
+    def _advantages(self, trial: Trial):
+        """[R, N, T, L] the estimator and the normalisation."""
+
+        def one_batch(numbers, batch, rollouts):
+            return estimate.token_advantage(
+                trial.estimator,
                 batch,
-                program.settings(*numbers[:2]),
+                trial.settings(*numbers),
                 rollouts,
-                program.normalise,
+                trial.normalise,
             )
+
+        return self._compile(trial, one_batch, (None, 0, 0))
+
+    def _scores(self, is_step: bool, aggregate: str):
+        """Gradients; errors counted by (t, state, node, token) and fold."""
+
+        def one_batch(advantage, batch, right, rollouts):
             gradient = estimate.batch_gradient(
-                advantage, batch, rollouts, self.policy, program.aggregate
+                advantage, batch, rollouts, self.policy, aggregate
             )
             counted = rollouts.last() if is_step else rollouts.said
-            error = jnp.where(counted, advantage - truth, 0)
+            here = _cell(rollouts)
+            error = jnp.where(counted, advantage - right[here], 0)
             cell = jnp.ravel_multi_index(here, right.shape, mode="clip")
             cell = jnp.where(counted, cell, right.size)
 
@@ -183,7 +157,27 @@ class Laboratory:
             number = by_cell(counted.astype(error.dtype))
             return gradient, number, by_cell(error), jnp.sum(error**2)
 
-        gradient, count, total, square = jax.vmap(one_batch)(rollouts)
-        folds = jnp.arange(count.shape[0]) % FOLDS
-        count = jax.ops.segment_sum(count, folds, FOLDS)
-        return gradient, count, jax.ops.segment_sum(total, folds, FOLDS), square
+        def folded(gradient, count, total, square):
+            folds = jnp.arange(count.shape[0]) % FOLDS
+            count = jax.ops.segment_sum(count, folds, FOLDS)
+            return gradient, count, jax.ops.segment_sum(total, folds, FOLDS), square
+
+        return self._compile((is_step, aggregate), one_batch, (0, 0, None, 0), folded)
+
+    def _compile(self, key, one_batch, axes, after=lambda *x: x):
+        """`one_batch` over all batches, compiled once for each key."""
+        if key not in self._compiled:
+            every = jax.vmap(one_batch, axes)
+
+            def program(*args):
+                found = every(*args)
+                return after(*found) if isinstance(found, tuple) else found
+
+            self._compiled[key] = jax.jit(program, compiler_options=QUICK)
+        return self._compiled[key]
+
+
+def _cell(rollouts: Rollouts) -> tuple[jax.Array, ...]:
+    """Index of every token into tables [T, S, K, V]."""
+    place = jnp.arange(rollouts.state.shape[1])[None, :, None]
+    return (place, rollouts.state[..., None], rollouts.node, rollouts.token)

@@ -160,7 +160,7 @@ def _truncation(axes: Axes, rows: Sequence[Row]) -> None:
 def _whitening(axes: Axes, rows: Sequence[Row]) -> None:
     rows = _pick(rows, part="whitening")
     marks = {"none": "o", "batch": "s", "token_batch": "^"}
-    fills = {"constant": "#1f3b5c", "step": "#c1440e", "token": "#2a7f62"}
+    fills = {"constant": "#1f3b5c", "step": "#c1440e"}
     for row in rows:
         axes.errorbar(
             row["length_cosine"],

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from steppo_jax.truth.measure import Measured, Trial
+from steppo_jax.truth.measure import Measured
 from steppo_jax.truth.statistics import Gap
+from steppo_jax.truth.trial import Trial
 
 Row = dict[str, Any]
 

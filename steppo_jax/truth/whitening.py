@@ -1,10 +1,11 @@
-"""Whitening over tokens or over steps, under every aggregation of the loss.
+"""Whitening over tokens or over steps, under two aggregations of the loss.
 
 Whitening is A ← (A − m)/s. Dividing by s only changes the length of the gradient.
 Taking m off changes nothing in expectation where every token of a response counts
-fully; where tokens are averaged, 1/n depends on the response, and m pushes the
-length of responses. The two measures have different m: long responses count more
-among tokens.
+fully (`constant`; `token` and `step_sum` differ from it by a factor of the batch).
+Where the tokens of a response are averaged (`step`, as in the official scripts), the
+weight 1/n depends on the response, and m pushes its length. Over tokens, long
+responses count more in m than over steps.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from steppo_jax.truth.chain import chain, thoughtful_logits
-from steppo_jax.truth.measure import Laboratory, Trial
+from steppo_jax.truth.measure import Laboratory
 from steppo_jax.truth.rows import Row, of_trial
+from steppo_jax.truth.trial import Trial
 
 KINDS = ("none", "batch", "token_batch")
-AGGREGATES = ("constant", "step", "token")
+AGGREGATES = ("constant", "step")
 
 
 def sampled(batches: int, seed: int) -> Iterator[Row]:
