@@ -97,8 +97,8 @@ def run(batches: int, seed: int, mdps: list[str]) -> list[Row]:
     return rows
 
 
-def write(folder: pathlib.Path, rows: list[Row], mdp: str) -> None:
-    """The five files."""
+def write(folder: pathlib.Path, rows: list[Row], mdp: str, origin: Row) -> None:
+    """The five files. `origin` says what the rows come from."""
     folder.mkdir(parents=True, exist_ok=True)
     stream = io.StringIO()
     writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
@@ -110,7 +110,7 @@ def write(folder: pathlib.Path, rows: list[Row], mdp: str) -> None:
         "seed": SEED.value,
         "episodes": EPISODES.value,
         "episodes_per_batch": GROUPS * GROUP_SIZE,
-        **provenance.machine(),
+        **origin,
         "rows": rows,
     }
     records.write_atomically(folder / f"{NAME}.json", records.dumps(record, 1) + "\n")
@@ -132,9 +132,10 @@ def main() -> None:
             f"--episodes={EPISODES.value}: give a multiple of {GROUPS * GROUP_SIZE}, "
             "the episodes of a batch"
         )
+    origin = provenance.machine()  # before the code can change under the run
     rows = run(batches, SEED.value, MDP.value)
     folder = pathlib.Path(OUT.value)
-    write(folder, rows, MDP.value[0])
+    write(folder, rows, MDP.value[0], origin)
     console = Console()
     for table in tables.all_tables(rows):
         console.print(table.rich())

@@ -155,6 +155,7 @@ def _truncation(axes: Axes, rows: Sequence[Row]) -> None:
     axes.axhline(1, color="grey", lw=0.8)
     axes.set_title("chain without an end: what the limit cuts", fontsize=9)
     axes.set(xlabel="share of episodes cut", ylabel="length of E g along the truth")
+    axes.set_ylim(0.9, 2.5)  # room for the legend
 
 
 def _whitening(axes: Axes, rows: Sequence[Row]) -> None:

@@ -32,7 +32,7 @@ def sampler(mdp: Mdp, logits: np.ndarray):
     """
     tree = mdp.language
     policy = _cumulative(probabilities(logits, tree))
-    follow, start = _cumulative(mdp.transition), _cumulative(mdp.start)
+    follow, start = _cumulative(mdp.transition), _cumulative(mdp.start)[None]
     child = jnp.asarray(tree.child, jnp.int32)
     meaning = jnp.asarray(tree.meaning, jnp.int32)
     reward = jnp.asarray(mdp.reward)

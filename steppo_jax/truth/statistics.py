@@ -46,7 +46,8 @@ class Gap:
 def gradient_gap(gradients_RD: np.ndarray, truth_D: np.ndarray) -> Gap:
     """Relative to ‖truth‖: bias² = mean over pairs r ≠ s of (g_r − g)·(g_s − g)/‖g‖².
 
-    The standard error is that of a U-statistic: 4 Var(row mean)/R + 2 Var(pair)/R².
+    The squared standard error is that of a U-statistic (Hoeffding 1948),
+    (4 (R − 2) Var(a) + 2 Var(product))/(R (R − 1)). At least 5 batches.
     `std` is √(trace of the covariance of a batch's gradient)/‖g‖.
     """
     error = (gradients_RD - truth_D) / np.linalg.norm(truth_D)
@@ -56,10 +57,12 @@ def gradient_gap(gradients_RD: np.ndarray, truth_D: np.ndarray) -> Gap:
     off = ~np.eye(R, dtype=bool)
     squared = product[off].mean()
     rows = (product.sum(1) - square) / (R - 1)
-    # The variance of row means holds 1/R of the pairs' own: it is taken off.
+    # A product is mean + a_r + a_s + rest. The variance of row means holds that of
+    # a_r, less what a row is part of the others' mean, and some of the rest.
     pairs = np.mean((product[off] - squared) ** 2)
-    own = max(rows.var(ddof=1) - pairs / (R - 1), 0.0)
-    se = math.sqrt(4 * own / R + 2 * pairs / (R * (R - 1)))
+    share = (1 - 1 / (R - 1)) ** 2 - 2 / (R - 1)
+    own = max(rows.var(ddof=1) - pairs / (R - 1), 0.0) / share
+    se = math.sqrt((4 * (R - 2) * own + 2 * pairs) / (R * (R - 1)))
     return Gap(float(squared), se, math.sqrt(max(square.mean() - squared, 0.0)))
 
 
