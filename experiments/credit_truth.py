@@ -117,7 +117,8 @@ def write(folder: pathlib.Path, rows: list[Row], mdp: str, origin: Row) -> None:
     text = "\n".join(table.markdown() for table in tables.all_tables(rows))
     records.write_atomically(folder / f"{NAME}.md", text)
     heading = (
-        f"credit against the truth   seed {SEED.value}   {EPISODES.value} episodes"
+        f"credit against the truth   seed {SEED.value}   {EPISODES.value} episodes   "
+        "bars: standard errors"
     )
     figure = picture.draw(rows, mdp, heading)
     with matplotlib.rc_context({"svg.hashsalt": NAME}):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 
 from rich.table import Table as RichTable
 
@@ -62,3 +63,8 @@ def pair(row: Row, name: str) -> str:
 def text(x) -> str:
     """A setting: `1`, `0.95`, `exact`, or – where there is none."""
     return "–" if x is None else f"{x:g}" if isinstance(x, int | float) else str(x)
+
+
+def lines(body: Iterable[Sequence[str]]) -> tuple[tuple[str, ...], ...]:
+    """The body of a table."""
+    return tuple(tuple(line) for line in body)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from steppo_jax.truth.cells import Table, bias, number, pair, text
+from steppo_jax.truth.cells import Table, bias, lines, number, pair, text
+from steppo_jax.truth.grid_tables import by_lam, without_lam
 from steppo_jax.truth.rows import Row
 
 
@@ -18,56 +19,10 @@ def all_tables(rows: Sequence[Row]) -> list[Table]:
         if part == "grid":
             for mdp in dict.fromkeys(row["mdp"] for row in found):
                 here = [row for row in found if row["mdp"] == mdp]
-                tables += [_by_lam(mdp, here), _without_lam(mdp, here)]
+                tables += [by_lam(mdp, here), without_lam(mdp, here)]
         else:
             tables += [make(found) for make in MAKERS[part]]
     return tables
-
-
-def _by_lam(mdp: str, rows: Sequence[Row]) -> Table:
-    rows = [row for row in rows if row["lam"] is not None]
-    lams = list(dict.fromkeys(row["lam"] for row in rows))
-    lines: dict[tuple, dict] = {}
-    for row in rows:
-        key = (row["estimator"], row["gamma"], row["critic"])
-        cell = f"{bias(row, 'gradient')} · {row['gradient_std']:.2f}"
-        lines.setdefault(key, {})[row["lam"]] = cell
-    return Table(
-        f"{mdp}: relative bias of the gradient (against the one its own γ defines) · "
-        "standard deviation of a batch",
-        ("estimator", "γ", "critic", *(f"λ = {lam:g}" for lam in lams)),
-        _lines((*map(text, key), *by.values()) for key, by in lines.items()),
-    )
-
-
-def _without_lam(mdp: str, rows: Sequence[Row]) -> Table:
-    return Table(
-        f"{mdp}: estimators without a λ",
-        (
-            "estimator",
-            "γ",
-            "advantage bias",
-            "std",
-            "gradient bias",
-            "std",
-            "slope",
-            "cosine with ∇J",
-        ),
-        _lines(
-            (
-                row["estimator"],
-                text(row["gamma"]),
-                bias(row, "advantage"),
-                number(row["advantage_std"]),
-                bias(row, "gradient"),
-                f"{row['gradient_std']:.2f}",
-                pair(row, "slope"),
-                pair(row, "cosine"),
-            )
-            for row in rows
-            if row["lam"] is None
-        ),
-    )
 
 
 def _exact(rows: Sequence[Row]) -> Table:
@@ -75,7 +30,7 @@ def _exact(rows: Sequence[Row]) -> Table:
         f"exact expectation over all {rows[0]['x']} episodes ({rows[0]['mdp']}): "
         "relative bias of the gradient · standard deviation of an episode",
         ("estimator", "γ", "λ", "critic", "bias", "std", "bias against ∇J"),
-        _lines(
+        lines(
             (
                 row["estimator"],
                 *map(text, (row["gamma"], row["lam"], row["critic"])),
@@ -92,7 +47,7 @@ def _equality(rows: Sequence[Row]) -> Table:
     return Table(
         "bi-level minus token GAE: largest difference / largest advantage",
         ("γ", "λ", "difference", "in"),
-        _lines(
+        lines(
             (text(r["gamma"]), text(r["lam"]), number(r["value"]), r["how"][20:])
             for r in rows
         ),
@@ -110,7 +65,7 @@ def _length(rows: Sequence[Row]) -> Table:
             "cosine with ∇J",
             "cosine with ∇ length",
         ),
-        _lines(
+        lines(
             (
                 f"{row['x']:.1f}",
                 row["case"],
@@ -137,7 +92,7 @@ def _length_sampled(rows: Sequence[Row]) -> Table:
             "std",
             "bias against ∇J",
         ),
-        _lines(
+        lines(
             (
                 f"{row['x']:.1f}",
                 row["estimator"],
@@ -156,7 +111,7 @@ def _fixed_point(rows: Sequence[Row]) -> Table:
     return Table(
         f"fixed point of the critic on work, true V = p/(1 − γ) = {rows[0]['x']:.4f}",
         ("limit", "λ", "V", "closed form"),
-        _lines(
+        lines(
             (
                 row["case"],
                 text(row["lam"]),
@@ -181,7 +136,7 @@ def _truncation(rows: Sequence[Row]) -> Table:
             "cosine",
             "std",
         ),
-        _lines(
+        lines(
             (
                 f"{row['x']:.0%}",
                 row["estimator"],
@@ -201,7 +156,7 @@ def _whitening(rows: Sequence[Row]) -> Table:
     return Table(
         "whitening × aggregation (chain, up to 8 thoughts, step GAE λ = 1): direction",
         ("aggregate", "normalise", "critic", "cosine with ∇J", "cosine with ∇ length"),
-        _lines(
+        lines(
             (
                 row["aggregate"],
                 row["normalise"],
@@ -212,10 +167,6 @@ def _whitening(rows: Sequence[Row]) -> Table:
             for row in rows
         ),
     )
-
-
-def _lines(lines: Iterable[Sequence[str]]) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(line) for line in lines)
 
 
 MAKERS = {

@@ -61,7 +61,13 @@ def test_the_tables_of_a_batch():
     mdp = chain(max_steps=3, on_time_limit="bootstrap")
     rollouts = drawn(mdp, groups=4)
     values = critic(exact.solve(uneven_logits(mdp), mdp, UNDISCOUNTED), "wrong")
-    batch = credit_batch(rollouts, mdp, values, bootstrap=True)
+
+    @jax.jit
+    def tables(bootstrap):
+        batch = credit_batch(rollouts, mdp, values, bootstrap=bootstrap)
+        return batch, batch.num_tokens()
+
+    batch, num_tokens = tables(True)
     steps = batch.steps
     live, over = rollouts.live.ravel(), (rollouts.next_state == 3).ravel()
     assert (steps.valid == live).all()
@@ -73,10 +79,10 @@ def test_the_tables_of_a_batch():
     )
     assert_allclose(batch.next_value, expected, rtol=1e-6)
     assert_allclose(batch.token_reward.sum(1), steps.reward)
-    assert_allclose(batch.num_tokens(), rollouts.said.sum(2).ravel())
+    assert_allclose(num_tokens, rollouts.said.sum(2).ravel())
     # The value of a state is the value before the first token.
     assert_allclose(batch.token_value[:, 0], batch.value)
-    cut = credit_batch(rollouts, mdp, values, bootstrap=False)
+    cut, _ = tables(False)
     assert (np.asarray(cut.next_value) == 0).all()
 
 
