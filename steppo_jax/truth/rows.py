@@ -23,7 +23,7 @@ COLUMNS = (
     "aggregate",
     "how",  # exact (all episodes, or dynamic programming) or sampled
     "advantage_bias",  # root mean square over (t, state, response), at its own γ
-    "advantage_bias_se",  # standard error, where the bias is above 3 of them …
+    "advantage_bias_se",  # standard error, where the bias was seen …
     "advantage_floor",  # … and else the smallest bias that would have shown
     "advantage_std",  # spread of one advantage around its conditional mean
     "gradient_bias",  # ‖E g − aim‖/‖aim‖, aim: the gradient at the estimator's γ
