@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator
 
 import jax
@@ -13,7 +14,8 @@ from steppo_jax import credit
 from steppo_jax.truth import estimate, exact
 from steppo_jax.truth.chain import chain, thoughtful_logits
 from steppo_jax.truth.enumeration import all_episodes
-from steppo_jax.truth.mdp import UNDISCOUNTED, probabilities
+from steppo_jax.truth.key_door import key_door, sensible_logits
+from steppo_jax.truth.mdp import UNDISCOUNTED, Mdp, probabilities
 from steppo_jax.truth.measure import Laboratory
 from steppo_jax.truth.rollouts import credit_batch, critic
 from steppo_jax.truth.rows import Row, of_trial
@@ -48,20 +50,25 @@ def sampled(lab: Laboratory) -> Iterator[Row]:
 
 
 def enumerated() -> Iterator[Row]:
-    """Exact expectation and spread, over all episodes of a `chain` with two places
-    and three steps, of the estimators that treat episodes one by one."""
-    mdp = chain(places=2, max_steps=3, most_thoughts=1)
-    logits = thoughtful_logits(mdp)
+    """Exact expectation and spread of the estimators that treat episodes one by one,
+    over all episodes of small variants: `chain` with two places and three steps, and
+    `key_door` with two steps, whose responses may end after any token."""
+    small_chain = chain(places=2, max_steps=3, most_thoughts=1)
+    small_door = key_door(max_steps=2)
+    yield from _enumerated(small_chain, thoughtful_logits(small_chain))
+    yield from _enumerated(small_door, sensible_logits(small_door))
+
+
+def _enumerated(mdp: Mdp, logits: np.ndarray) -> Iterator[Row]:
     episodes, chance = all_episodes(mdp, logits)
     policy = jnp.asarray(probabilities(logits, mdp.language))
     weight = jnp.asarray(chance)
 
     @functools.partial(jax.jit, static_argnums=0)
-    def measure(name, gamma, lam, values):
-        trial = Trial(name, gamma=1.0, lam=None if name == "reinforce_pp" else 1.0)
+    def measure(trial, gamma, lam, values):
         batch = credit_batch(episodes, mdp, values, bootstrap=False)
         settings = trial.settings(gamma, lam)
-        advantage = estimate.token_advantage(name, batch, settings, episodes)
+        advantage = estimate.token_advantage(trial.estimator, batch, settings, episodes)
         args = (advantage, episodes, policy, weight)
         return estimate.expected_gradient(*args), estimate.episode_variance(*args)
 
@@ -69,30 +76,29 @@ def enumerated() -> Iterator[Row]:
     for name in (*GAE, "reinforce_pp"):
         kinds = ("none",) if name == "reinforce_pp" else ("exact", "wrong", "zero")
         lams = (None,) if name == "reinforce_pp" else (0.0, 0.5, 1.0)
-        for gamma in GAMMAS:
-            discount = Trial(name, gamma).discount
-            aim = exact.gradient(logits, mdp, discount, UNDISCOUNTED)
-            truth = exact.solve(logits, mdp, discount)
-            for kind in kinds:
-                values = critic(truth, "zero" if kind == "none" else kind)
-                for lam in lams:
-                    mean, variance = measure(name, gamma, lam or 0.0, values)
-                    mean = np.asarray(mean)
-                    yield {
-                        "part": "exact",
-                        "mdp": "chain, 2 places, 3 steps",
-                        "estimator": name,
-                        "gamma": gamma,
-                        "lam": lam,
-                        "critic": kind,
-                        "how": "exact",
-                        "gradient_bias": _apart(mean, aim),
-                        "gradient_std": float(np.sqrt(variance) / np.linalg.norm(aim)),
-                        "task_bias": _apart(mean, task),
-                        "slope": float((mean * aim).sum() / (aim**2).sum()),
-                        "cosine": _cosine(mean, task),
-                        "x": len(chance),
-                    }
+        for gamma, kind, lam in itertools.product(GAMMAS, kinds, lams):
+            trial = Trial(name, gamma, lam)
+            aim = exact.gradient(logits, mdp, trial.discount, UNDISCOUNTED)
+            truth = exact.solve(logits, mdp, trial.discount)
+            values = critic(truth, "zero" if kind == "none" else kind)
+            found = measure(trial.program(), gamma, lam or 0.0, values)
+            mean, variance = map(np.asarray, found)
+            yield {
+                "part": "exact",
+                "mdp": mdp.name,
+                "case": f"{mdp.max_steps} steps, {len(chance)} episodes",
+                "x": len(chance),
+                "estimator": name,
+                "gamma": gamma,
+                "lam": lam,
+                "critic": kind,
+                "how": "exact",
+                "gradient_bias": _apart(mean, aim),
+                "gradient_std": float(np.sqrt(variance) / np.linalg.norm(aim)),
+                "task_bias": _apart(mean, task),
+                "slope": float((mean * aim).sum() / (aim**2).sum()),
+                "cosine": _cosine(mean, task),
+            }
 
 
 def equality(lab: Laboratory) -> Iterator[Row]:

@@ -13,7 +13,6 @@ import math
 
 import numpy as np
 
-
 # A bias is called seen above this many standard errors of bias². Without a bias, an
 # estimate of bias² is (χ² − 1)-like: skewed, so that 3 would be passed by chance in
 # up to 2.2 % of cases (one direction of noise), 5 in at most 0.45 %.

@@ -27,11 +27,12 @@ def all_tables(rows: Sequence[Row]) -> list[Table]:
 
 def _exact(rows: Sequence[Row]) -> Table:
     return Table(
-        f"exact expectation over all {rows[0]['x']} episodes ({rows[0]['mdp']}): "
-        "relative bias of the gradient · standard deviation of an episode",
-        ("estimator", "γ", "λ", "critic", "bias", "std", "bias against ∇J"),
+        "exact expectation over all episodes of small variants: relative bias of the "
+        "gradient, standard deviation of one episode",
+        ("MDP", "estimator", "γ", "λ", "critic", "bias", "std", "bias against ∇J"),
         lines(
             (
+                f"{row['mdp']}, {row['case']}",
                 row["estimator"],
                 *map(text, (row["gamma"], row["lam"], row["critic"])),
                 bias(row, "gradient"),

@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose
 from steppo_jax.truth import estimate, exact, limits
 from steppo_jax.truth.chain import chain
 from steppo_jax.truth.enumeration import all_episodes
+from steppo_jax.truth.key_door import key_door
 from steppo_jax.truth.mdp import UNDISCOUNTED, probabilities, uneven_logits
 from steppo_jax.truth.rollouts import credit_batch, critic
 from steppo_jax.truth.trial import Trial
@@ -26,20 +27,23 @@ def float64():
         yield
 
 
-def small(on_time_limit="terminal"):
-    return chain(2, 2, most_thoughts=1, on_time_limit=on_time_limit)
+SMALL = {
+    "terminal": lambda: chain(2, 2, most_thoughts=1),
+    "bootstrap": lambda: chain(2, 2, most_thoughts=1, on_time_limit="bootstrap"),
+    "key_door": lambda: key_door(max_steps=2),
+}
 
 
 @functools.cache
-def enumerated(on_time_limit="terminal"):
-    mdp = small(on_time_limit)
+def enumerated(which="terminal"):
+    mdp = SMALL[which]()
     return mdp, uneven_logits(mdp), *all_episodes(mdp, uneven_logits(mdp))
 
 
 @functools.cache
-def program(trial, on_time_limit):
+def program(trial, which):
     """(γ, λ, values, bootstrap) → (E g, advantages), compiled once per estimator."""
-    mdp, logits, episodes, chance = enumerated(on_time_limit)
+    mdp, logits, episodes, chance = enumerated(which)
     policy = jnp.asarray(probabilities(logits, mdp.language))
 
     @jax.jit
@@ -55,11 +59,11 @@ def program(trial, on_time_limit):
     return run
 
 
-def run(trial, kind="exact", on_time_limit="terminal"):
+def run(trial, kind="exact", which="terminal"):
     """(E g, advantages, what the trial aims at)."""
-    mdp, logits, _, _ = enumerated(on_time_limit)
+    mdp, logits, _, _ = enumerated(which)
     values = critic(exact.solve(logits, mdp, trial.discount), kind)
-    compiled = program(trial.program(), on_time_limit)
+    compiled = program(trial.program(), which)
     mean, advantage = compiled(
         trial.gamma or 0.0, trial.lam or 0.0, values, trial.bootstrap
     )
@@ -91,6 +95,19 @@ def test_gae_is_unbiased_with_lambda_1_or_the_exact_critic(name, gamma):
         assert apart(mean, aim) < 1e-12, (lam, kind)
     mean, _, aim = run(Trial(name, gamma, 0.5), "wrong")
     assert apart(mean, aim) > 0.02  # else the lines above could not fail
+
+
+def test_bi_level_gae_is_biased_where_responses_may_end_after_any_token():
+    """Even with the exact critic, for λ < 1: the value before the token that turns
+    out to be the last is not V(s) in the mean, as which token is last depends on what
+    it says. On `chain` every response ends from a node that all responses pass."""
+    for name in ("step_gae", "token_gae"):
+        mean, _, aim = run(Trial(name, 1.0, 0.5), which="key_door")
+        assert apart(mean, aim) < 1e-12, name
+    mean, _, aim = run(Trial("bi_level_gae", 1.0, 0.5), which="key_door")
+    assert apart(mean, aim) > 0.01
+    mean, _, aim = run(Trial("bi_level_gae", 1.0, 1.0), which="key_door")
+    assert apart(mean, aim) < 1e-12
 
 
 def test_gae_at_lambda_0_with_the_exact_critic_is_unbiased_too():
@@ -178,17 +195,17 @@ def test_group_baselines_in_exact_expectation(name, std, factor):
 @pytest.mark.parametrize("lam", [1.0, 0.5])
 def test_a_bootstrapped_limit_is_unbiased_and_an_ignored_one_is_not(lam):
     trial = Trial("step_gae", 0.9, lam)
-    mean, _, aim = run(trial, on_time_limit="bootstrap")
+    mean, _, aim = run(trial, which="bootstrap")
     assert apart(mean, aim) < 1e-12
     for ignoring in (dict(bootstrap=False), dict(official=True)):
         ignored = dataclasses.replace(trial, **ignoring)
-        mean, _, aim = run(ignored, on_time_limit="bootstrap")
+        mean, _, aim = run(ignored, which="bootstrap")
         assert apart(mean, aim) > 0.1
 
 
 def test_ignoring_truncation_aims_at_the_task_with_the_limit_in_it():
     trial = Trial("step_gae", 0.9, 1.0, bootstrap=False)
-    mean, _, _ = run(trial, "wrong", on_time_limit="bootstrap")
+    mean, _, _ = run(trial, "wrong", which="bootstrap")
     mdp, logits, _, _ = enumerated("terminal")
     limited = exact.gradient(logits, mdp, trial.discount, UNDISCOUNTED)
     assert apart(mean, limited) < 1e-12
