@@ -42,14 +42,21 @@ def git_commit() -> str | None:
         return None
 
 
-def describe(config: ml_collections.ConfigDict, env_version: str) -> dict[str, Any]:
-    """The content of config.json. Starts jax's backend."""
+def machine() -> dict[str, Any]:
+    """Commit, versions of packages and Python, devices. Starts jax's backend."""
     packages = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {
-        "config": config.to_dict(),
-        "environment": {"name": config.env.name, "version": env_version},
         "commit": git_commit(),
         "packages": {"steppo_jax": steppo_jax.__version__, **packages},
         "python": platform.python_version(),
         "devices": [device.device_kind for device in jax.local_devices()],
+    }
+
+
+def describe(config: ml_collections.ConfigDict, env_version: str) -> dict[str, Any]:
+    """The content of config.json. Starts jax's backend."""
+    return {
+        "config": config.to_dict(),
+        "environment": {"name": config.env.name, "version": env_version},
+        **machine(),
     }

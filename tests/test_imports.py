@@ -14,7 +14,7 @@ PACKAGE = ROOT / "steppo_jax"
 ROWS = (
     {"structs", "masked", "parallel", "vocabulary", "errors", "provenance"},
     {"credit", "objective", "intervals", "records", "stored_tree"},
-    {"models", "envs", "layout", "panel_records"},
+    {"models", "envs", "layout", "panel_records", "truth"},
     {"settings", "actor", "learner", "trajectories"},
     {"methods", "evaluate", "warm_start"},
     {"programs", "panels", "checkpoint", "progress", "run_record"},
