@@ -1,4 +1,9 @@
-"""Bi-level GAE (RAGEN; VAGEN, arXiv 2510.16907)."""
+"""Bi-level GAE (RAGEN; VAGEN, arXiv 2510.16907).
+
+Biased for λ < 1 even with the exact critic where a response may end after any token:
+which token is last depends on what it says, so the value before it does not average
+to V(s) (docs/credit_truth.md).
+"""
 
 from __future__ import annotations
 
