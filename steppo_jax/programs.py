@@ -43,7 +43,6 @@ def update_settings(config: ConfigDict) -> UpdateSettings:
     estimator = credit.get(config.credit.estimator)
     c, o, u = config.credit, config.objective, config.learner
     with_critic = estimator.critic != "none"
-    in_loss = config.kl.place == "loss"
     optimizer = {
         name: config.policy[name] for name in ("grad_clip", "weight_decay", "adam_b2")
     }
@@ -61,8 +60,6 @@ def update_settings(config: ConfigDict) -> UpdateSettings:
             clip_low=o.clip_low,
             clip_high=o.clip_high,
             dual_clip=o.dual_clip,
-            kl=config.kl.kind if in_loss else None,
-            kl_coef=config.kl.coef if in_loss else None,
             entropy_coef=o.entropy_coef or None,
         ),
         aggregate=o.aggregate,

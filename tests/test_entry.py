@@ -43,7 +43,10 @@ def assert_refused(done: subprocess.CompletedProcess, *parts: str) -> None:
     [
         ([CONFIG, "--config.credit.gama=1"], ["credit.gama", "'credit.gamma'"]),
         ([CONFIG, "--config.seed", "x"], ["config.seed=x", "needs a whole number"]),
-        (["--config=configs/household.py:foo"], ["preset 'foo'", "steppo, ppo, grpo"]),
+        (
+            ["--config=configs/household.py:foo"],
+            ["preset 'foo'", "steppo, capo, ppo, grpo"],
+        ),
         ([CONFIG, "--config.learner.minibatches=3"], ["=3", "equal parts"]),
         ([CONFIG, "--wrkdir=x"], ["wrkdir", "workdir"]),
         ([], ["--config is missing", "FILE.py:METHOD"]),
@@ -96,7 +99,7 @@ def test_help_says_what_there_is():
 @pytest.mark.parametrize(
     ("argument", "says"),
     [
-        ("--config=nowhere.py:ppo", "no file 'nowhere.py'; .*steppo, ppo, grpo"),
+        ("--config=nowhere.py:ppo", "no file 'nowhere.py'; .*steppo, capo, ppo"),
         ("--config.sed=1", "config.sed does not exist; did you mean 'seed'"),
         ("--noconfig.model.qknorm", "did you mean 'model.qk_norm'"),
         ("--config.seed=1.5", "config.seed='1.5': needs a whole number"),

@@ -68,7 +68,7 @@ def of_policy(
                 step_id,
                 t.weights[0][index],
                 t.weights[1][index],
-                settings.objective,
+                settings.policy_objective,
                 rows,
                 entropy,
                 ref_log_prob_SL=reference,

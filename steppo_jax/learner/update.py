@@ -66,6 +66,15 @@ class UpdateSettings:
     minibatches: int = 1
     microbatch: int = 16
 
+    @property
+    def policy_objective(self) -> ObjectiveSettings:
+        """The objective with the KL term, where that is in the loss."""
+        if self.kl is None or self.kl.place != "loss":
+            return self.objective
+        return dataclasses.replace(
+            self.objective, kl=self.kl.kind, kl_coef=self.kl.coef
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class Learner:
