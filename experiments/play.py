@@ -25,7 +25,8 @@ flags.DEFINE_string("env", "household", "name of the environment")
 flags.DEFINE_enum("policy", "expert", ["expert", "random", "human"], "who acts")
 flags.DEFINE_string("panel", "seen", "panel the task is from")
 flags.DEFINE_integer("index", 0, "which task of the panel", lower_bound=0)
-flags.DEFINE_integer("seed", 0, "seed of the policy")
+# Other entry points have a --seed too; tests import several into one process.
+flags.DEFINE_integer("seed", 0, "seed of the policy", allow_override=True)
 flags.DEFINE_float(
     "noise",
     0.0,
