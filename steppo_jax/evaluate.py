@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,12 +14,6 @@ from steppo_jax.actor.rollout import RolloutSettings, policy_speaks, rollout
 from steppo_jax.envs.base import Environment
 from steppo_jax.models.heads import Policy
 from steppo_jax.parallel import Devices
-
-Progress = Callable[[int, int], None]  # episodes played, episodes in all
-
-
-def silent(done: int, total: int) -> None:
-    del done, total
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,16 +55,13 @@ class Evaluator:
 
         return self.devices.compile(body)
 
-    def __call__(
-        self, params, tasks: Any, key: jax.Array, progress: Progress = silent
-    ) -> dict[str, np.ndarray]:
+    def __call__(self, params, tasks: Any, key: jax.Array) -> dict[str, np.ndarray]:
         """Outcome of every task, in order: success, return, steps, tokens, …
 
         Args:
           params: replicated parameters of the policy.
           tasks: stacked tasks of a panel.
           key: consumed; the same key plays the same episodes.
-          progress: told after every batch.
         """
         total = jax.tree.leaves(tasks)[0].shape[0]
         key = self.devices.replicate(key)
@@ -84,5 +74,4 @@ class Evaluator:
             outcome = self.devices.join(self._play(params, key, *sent))
             kept = min(self.batch, total - start)
             played.append({k: np.asarray(v)[:kept] for k, v in outcome.items()})
-            progress(start + kept, total)
         return {k: np.concatenate([p[k] for p in played]) for k in played[0]}

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from steppo_jax import panel_records
-from steppo_jax.evaluate import Evaluator, Progress, silent
+from steppo_jax.evaluate import Evaluator
 from steppo_jax.panel_records import Kind
 
 Outcome = Mapping[str, np.ndarray]
@@ -21,7 +21,6 @@ def play(
     panel: str,
     episodes: int,
     seed: int = 0,
-    progress: Progress = silent,
 ) -> tuple[Outcome, np.ndarray]:
     """Outcomes of the first `episodes` tasks of a panel, and their golden steps.
 
@@ -29,7 +28,7 @@ def play(
     """
     env = evaluator.env
     task_N = jax.tree.map(lambda x: np.asarray(x)[:episodes], env.panel(panel))
-    outcome = evaluator(params, task_N, jax.random.key(seed), progress)
+    outcome = evaluator(params, task_N, jax.random.key(seed))
     return outcome, np.asarray(jax.vmap(env.golden_steps)(task_N))
 
 

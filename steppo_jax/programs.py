@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from steppo_jax import credit, envs
+from steppo_jax import credit, draws, envs
 from steppo_jax.actor.rollout import Rollout, RolloutSettings, policy_speaks, rollout
 from steppo_jax.credit import CreditSettings
 from steppo_jax.envs.base import Environment
@@ -22,9 +22,6 @@ from steppo_jax.models.heads import Critic, Policy
 from steppo_jax.objective import ObjectiveSettings
 from steppo_jax.parallel import Axis, Devices
 from steppo_jax.warm_start import CloneSettings
-
-# Folded into the run's key, so that the draws of different jobs never meet.
-ROLLOUT, TASKS, CLONE, EVALUATE = 10, 11, 12, 13
 
 
 def decoder_config(config: ConfigDict, env: Environment) -> DecoderConfig:
@@ -52,8 +49,7 @@ def update_settings(config: ConfigDict) -> UpdateSettings:
         critic = OptimizerSettings(learning_rate=rate, **optimizer)
     return UpdateSettings(
         estimator=c.estimator,
-        # Options without a field in the config (yet) keep the estimator's default.
-        credit=CreditSettings(**{k: c[k] for k in estimator.options if k in c}),
+        credit=CreditSettings(**{name: c[name] for name in estimator.options}),
         normalise=c.normalise,
         objective=ObjectiveSettings(
             ratio=o.ratio,
@@ -98,8 +94,12 @@ class Programs:
             here = groups * size // axis.size
             traj_N = axis.index() * here + jnp.arange(here, dtype=jnp.int32)
             group_N = traj_N // size
-            now = jax.random.fold_in(state.key, state.iteration)
-            task_key = jax.random.fold_in(now, TASKS)
+
+            def now(job: str) -> jax.Array:
+                key = draws.key_of(state.key, job)
+                return jax.random.fold_in(key, state.iteration)
+
+            task_key = now("tasks")
             key_N = jax.vmap(jax.random.fold_in, (None, 0))(task_key, group_N)
             task_N = jax.vmap(lambda k: self.env.sample_task(k, "train"))(key_N)
             speak = policy_speaks(self.learner.policy, state.policy, self.env, play)
@@ -107,7 +107,7 @@ class Programs:
                 speak,
                 self.env,
                 play,
-                jax.random.fold_in(now, ROLLOUT),
+                now("rollout"),
                 task_N,
                 traj_N,
                 group_N,
@@ -118,7 +118,7 @@ class Programs:
 
     @functools.cached_property
     def update(self) -> Any:
-        """(state, steps, tokens) → (state, metrics); the given state is consumed."""
+        """(state, steps, tokens) → (state, metrics, seen); the state is consumed."""
         return self.devices.compile(self.learner.update, donate=(0,))
 
     @property

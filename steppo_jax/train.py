@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 
 from steppo_jax import (
     closing,
+    draws,
     panel_records,
     panels,
     programs,
@@ -111,7 +112,7 @@ def _warm(p: Programs, state: LearnerState, stop: list[int]) -> LearnerState:
         p.play_settings("sampled"),
         clone,
         state.policy,
-        jax.random.fold_in(state.key, programs.CLONE),
+        draws.key_of(state.key, "clone"),
         measure,
         tell,
     )

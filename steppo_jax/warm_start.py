@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from steppo_jax import masked, vocabulary
+from steppo_jax import draws, masked, vocabulary
 from steppo_jax.actor.generate import Response
 from steppo_jax.actor.rollout import RolloutSettings, rollout
 from steppo_jax.envs.base import Environment
@@ -93,11 +93,13 @@ def cloning_updates(
         def one(carry, i):
             params, opt_state = carry
             this = jax.random.fold_in(key, i)
-            task_key_N = jax.vmap(jax.random.fold_in, (None, 0))(this, id_N)
+            task_key = draws.key_of(this, "tasks")
+            task_key_N = jax.vmap(jax.random.fold_in, (None, 0))(task_key, id_N)
             task_N = jax.vmap(lambda k: env.sample_task(k, "train"))(task_key_N)
             speak = expert_speaks(env, settings.expert_noise)
             zero = jnp.int32(0)
-            shown = rollout(speak, env, play, this, task_N, id_N, id_N, zero)
+            play_key = draws.key_of(this, "rollout")
+            shown = rollout(speak, env, play, play_key, task_N, id_N, id_N, zero)
             grads, n = axis.sum(gradient(params, shown.tokens))
             grads = jax.tree.map(lambda g: g / jnp.maximum(n, 1), grads)
             change, opt_state = optimizer.update(grads, opt_state, params)

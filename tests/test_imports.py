@@ -12,7 +12,7 @@ PACKAGE = ROOT / "steppo_jax"
 
 # A module imports from rows above its own, and from its own package.
 ROWS = (
-    {"structs", "masked", "parallel", "vocabulary", "errors", "provenance"},
+    {"structs", "draws", "masked", "parallel", "vocabulary", "errors", "provenance"},
     {"credit", "objective", "intervals", "records", "stored_tree"},
     {"models", "envs", "layout", "panel_records", "truth"},
     {"settings", "actor", "learner", "trajectories"},

@@ -30,8 +30,8 @@ def walk(
 ) -> Carry:
     """Applies `body(carry, index [size], real [size])` to the first `count` of order_S.
 
-    `real` is False where the last slice is filled up; those indices repeat a real
-    sequence, so they are safe to read and must not be written or summed.
+    `real` is False where the last slice is filled up with sequences that are not
+    wanted: safe to read, never to be written or summed.
     """
     S = order_S.shape[0]
     place = jnp.arange(size)

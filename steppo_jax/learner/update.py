@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from steppo_jax import credit, masked, objective
+from steppo_jax import credit, draws, masked, objective
 from steppo_jax.credit import CreditSettings
 from steppo_jax.learner import (
     diagnostics,
@@ -88,10 +88,10 @@ class Learner:
         """Fresh parameters. Nothing is consumed: `key` stays the base of the run."""
         place = jnp.zeros((1, 1), jnp.int32)
         inputs = (place, place, place + 1)
-        policy = self.policy.init(jax.random.fold_in(key, 1), *inputs)
+        policy = self.policy.init(draws.key_of(key, "policy"), *inputs)
         critic = {}
         if self.critic is not None:
-            critic = self.critic.init(jax.random.fold_in(key, 2), *inputs)
+            critic = self.critic.init(draws.key_of(key, "critic"), *inputs)
         return create(policy, critic, *self.optimizers(), self._reference(policy), key)
 
     def _reference(self, policy):
@@ -209,7 +209,7 @@ class Learner:
         s = self.settings
         local = s.trajectories // axis.size
         first = axis.index() * local
-        key = jax.random.fold_in(jax.random.fold_in(now.key, 3), now.iteration)
+        key = jax.random.fold_in(draws.key_of(now.key, "deal"), now.iteration)
         traj_S = minibatches.trajectory_of_sequences(steps, tokens)
         local_S = jnp.where(traj_S < 0, -1, traj_S - first)
 

@@ -44,7 +44,7 @@ class Critic(nn.Module):
     def __call__(self, *args, **kwargs) -> jax.Array:
         """Values [S, L] float32; arguments as `Decoder`."""
         x_SLD, _ = Decoder(self.config, name="decoder")(*args, **kwargs)
-        # Near zero at first: a random value is worse than none (see docs).
+        # Near zero at first: the random values of a fresh head do damage.
         init = nn.initializers.normal(0.01)
         value_SL1 = nn.Dense(1, kernel_init=init, name="head")(x_SLD)
         return value_SL1[..., 0].astype(jnp.float32)

@@ -61,28 +61,44 @@ def test_the_calibrated_ratio_centres_over_all_devices(rolled):
 
 
 @pytest.mark.parametrize("place", ["loss", "reward"])
-def test_kl_is_zero_at_first_and_then_pulls_back(place, rolled):
-    """From the second iteration on a strong KL keeps the policy nearer its start."""
-
-    def distance(coef: float) -> float:
+def test_kl_is_zero_at_first_and_then_changes_the_step(place, rolled):
+    def step(coef: float):
         the = toy.learner("grpo", kl=KLSettings("k3", coef, place), minibatches=1)
         state = the.init(jax.random.key(3))
         start = state.policy
-        # Moved away by hand; the reference stays where it was.
-        away = jax.tree.map(
-            lambda x: x + 0.3 * jnp.sin(jnp.arange(x.size).reshape(x.shape)), start
-        )
         _, metrics, _ = toy.update(the, rolled, state)
         assert metrics["policy/reference_kl"] < 1e-6
-        state = state.replace(policy=away)
+        # Moved away by hand; the reference stays where it was.
+        state = state.replace(policy=shaken(start))
         after, metrics, _ = toy.update(the, rolled, state)
         assert metrics["policy/reference_kl"] > 1e-3
         same = jax.tree.map(lambda a, b: bool((a == b).all()), after.reference, start)
         assert all(jax.tree.leaves(same))
         return after.policy
 
-    weak, strong = distance(1e-6), distance(1.0)
-    assert difference(weak, strong) > 1e-4
+    assert difference(step(1e-6), step(1.0)) > 1e-4
+
+
+def shaken(tree):
+    """Every parameter moved by a wave of its place."""
+    return jax.tree.map(
+        lambda x: x + 0.3 * jnp.sin(jnp.arange(x.size).reshape(x.shape)), tree
+    )
+
+
+def test_kl_in_the_loss_pulls_the_policy_back(rolled):
+    """After ten updates a strong penalty leaves less KL than a negligible one."""
+
+    def left(coef: float) -> float:
+        the = toy.learner("grpo", kl=KLSettings("k3", coef, "loss"), minibatches=1)
+        state = the.init(jax.random.key(3))
+        state = state.replace(policy=shaken(state.policy))
+        body = jax.jit(lambda *args: the.update(toy.Axis(), *args))
+        for _ in range(10):
+            state, metrics, _ = body(state, rolled.steps, rolled.tokens)
+        return float(metrics["policy/reference_kl"])
+
+    assert left(10.0) < 0.9 * left(1e-6)
 
 
 def test_kl_in_the_loss_and_in_the_reward_differ(rolled):
