@@ -1,5 +1,10 @@
 # Sourced by the other scripts: .venv at the repository root, installed and active.
 # Installs again only if setup.py, constraints.txt or the Python version changed.
+# STEPPO_ENVIRONMENT=active: use the Python on the PATH as it is, and install nothing.
+
+if [[ "${STEPPO_ENVIRONMENT:-}" == active ]]; then
+  return
+fi
 
 find_python() {
   local name

@@ -369,3 +369,16 @@ def test_a_missing_stored_field_is_refused():
     del values["env"]["max_steps"]
     with pytest.raises(settings.ConfigError, match=r"env\.max_steps is missing"):
         settings.from_dict(values)
+
+
+def test_a_stored_configuration_may_lack_fields_that_came_later(monkeypatch):
+    values = household.get_config().to_dict()
+    del values["trajectories"]
+    monkeypatch.setitem(settings.history.ADDED, "trajectories", 0)
+    assert settings.from_dict(values).trajectories == 0
+    assert settings.from_dict(values | {"trajectories": 3}).trajectories == 3
+
+
+def test_what_older_runs_did_is_said_for_fields_that_exist():
+    for name in settings.history.ADDED:
+        settings.find(name)

@@ -14,6 +14,7 @@ from typing import Any
 import ml_collections
 from ml_collections import config_dict
 
+from steppo_jax.settings import history
 from steppo_jax.settings.errors import ConfigError, unknown_field
 
 # How a message names a type.
@@ -186,10 +187,11 @@ def flat(config: ml_collections.ConfigDict) -> dict[str, Any]:
 def from_dict(values: Mapping[str, Any]) -> ml_collections.ConfigDict:
     """A configuration from nested plain data such as config.json's; lists are tuples.
 
-    Raises ConfigError for a field that does not exist, is missing, or has
-    another type. The rules of `check` are not applied.
+    A field younger than the data gets the value of `history.ADDED`. Raises
+    ConfigError for a field that does not exist, is missing though it is as old, or
+    has another type. The rules of `check` are not applied.
     """
-    given = _flatten(values)
+    given = history.ADDED | _flatten(values)
     for name in given:
         find(name)
     config = tree()
