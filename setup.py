@@ -22,10 +22,17 @@ CORE = [
     "matplotlib>=3.9",  # learning curves
     "tensorboardX>=2.6.2",  # event files without TensorFlow
 ]
+LM = [  # language models from checkpoints
+    "safetensors>=0.5",  # HuggingFace weights
+    "gguf>=0.17",  # llama.cpp's weights
+    "tokenizers>=0.21",  # the models' own tokenizers
+    "jinja2>=3.1.5",  # chat templates, in its sandbox
+]
 EXTRAS = {
     "cuda": ["jax[cuda13]"],
     "tpu": ["jax[tpu]"],
-    "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.8"],
+    "lm": LM,
+    "test": [*LM, "pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.8"],
 }
 
 setuptools.setup(

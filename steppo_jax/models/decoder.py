@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from steppo_jax.models.attention import attend, causal_mask
+from steppo_jax.models.rope import RopeScaling, rotate
 
 Cache = tuple[tuple[jax.Array, jax.Array], ...]  # per layer: k, v [S, C, G, K]
 
@@ -37,6 +38,10 @@ class DecoderConfig:
     qk_norm: bool = False
     tie_embeddings: bool = False
     norm_eps: float = 1e-6
+    rope_scaling: RopeScaling | None = None
+    dtype: str = "float32"  # of activations and cache; norms and softmax stay float32
+    param_dtype: str = "float32"  # of the parameters as they are created
+    remat: bool = False  # recompute each block in the backward pass
 
     def __post_init__(self):
         if self.heads % self.kv_heads:
@@ -51,16 +56,19 @@ class DecoderConfig:
             raise ValueError(
                 f"positions={self.positions!r} needs {needed[self.positions]}"
             )
+        if self.rope_scaling is not None and self.positions != "rope":
+            raise ValueError(
+                f"rope_scaling has no effect with positions={self.positions!r}; "
+                "leave it None"
+            )
 
-
-def rotate(x_SLHK: jax.Array, position_SL: jax.Array, theta: float) -> jax.Array:
-    """Rotary embedding (arXiv 2104.09864), halves paired: (x₁,x₂)·R(pos·θ^(−2i/K))."""
-    half = x_SLHK.shape[-1] // 2
-    frequency = theta ** (-jnp.arange(half, dtype=jnp.float32) / half)
-    angle = position_SL[..., None].astype(jnp.float32) * frequency[None, None]
-    cos, sin = jnp.cos(angle)[:, :, None], jnp.sin(angle)[:, :, None]
-    a, b = x_SLHK[..., :half], x_SLHK[..., half:]
-    return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
+    @property
+    def dtypes(self) -> dict[str, jnp.dtype]:
+        """What every layer is told: dtype of its work, dtype of its parameters."""
+        return {
+            "dtype": jnp.dtype(self.dtype),
+            "param_dtype": jnp.dtype(self.param_dtype),
+        }
 
 
 class Attention(nn.Module):
@@ -72,17 +80,17 @@ class Attention(nn.Module):
 
         def project(heads: int, name: str):
             return nn.DenseGeneral(
-                (heads, c.head_width), use_bias=c.qkv_bias, name=name
+                (heads, c.head_width), use_bias=c.qkv_bias, name=name, **c.dtypes
             )(x_SLD)
 
         q, k = project(c.heads, "query"), project(c.kv_heads, "key")
         v = project(c.kv_heads, "value")
         if c.qk_norm:
-            q = nn.RMSNorm(c.norm_eps, name="query_norm")(q)
-            k = nn.RMSNorm(c.norm_eps, name="key_norm")(k)
+            q = nn.RMSNorm(c.norm_eps, name="query_norm", **c.dtypes)(q)
+            k = nn.RMSNorm(c.norm_eps, name="key_norm", **c.dtypes)(k)
         if c.positions == "rope":
-            q = rotate(q, position_SL, c.rope_theta)
-            k = rotate(k, position_SL, c.rope_theta)
+            q = rotate(q, position_SL, c.rope_theta, c.rope_scaling)
+            k = rotate(k, position_SL, c.rope_theta, c.rope_scaling)
         if cache is not None:
             k = jax.lax.dynamic_update_slice_in_dim(cache[0], k, place, axis=1)
             v = jax.lax.dynamic_update_slice_in_dim(cache[1], v, place, axis=1)
@@ -92,7 +100,12 @@ class Attention(nn.Module):
             1 / (2 * c.layers), "fan_in", "truncated_normal"
         )
         y = nn.DenseGeneral(
-            c.width, axis=(-2, -1), use_bias=False, kernel_init=init, name="out"
+            c.width,
+            axis=(-2, -1),
+            use_bias=False,
+            kernel_init=init,
+            name="out",
+            **c.dtypes,
         )(out)
         return y, (k, v)
 
@@ -103,12 +116,14 @@ class SwiGLU(nn.Module):
     @nn.compact
     def __call__(self, x_SLD):
         c = self.config
-        gate = nn.Dense(c.mlp_width, use_bias=False, name="gate")(x_SLD)
-        up = nn.Dense(c.mlp_width, use_bias=False, name="up")(x_SLD)
+        gate = nn.Dense(c.mlp_width, use_bias=False, name="gate", **c.dtypes)(x_SLD)
+        up = nn.Dense(c.mlp_width, use_bias=False, name="up", **c.dtypes)(x_SLD)
         init = nn.initializers.variance_scaling(
             1 / (2 * c.layers), "fan_in", "truncated_normal"
         )
-        down = nn.Dense(c.width, use_bias=False, kernel_init=init, name="down")
+        down = nn.Dense(
+            c.width, use_bias=False, kernel_init=init, name="down", **c.dtypes
+        )
         return down(nn.silu(gate) * up)
 
 
@@ -117,16 +132,16 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, x_SLD, position_SL, mask_SLC, cache, place):
-        eps = self.config.norm_eps
-        h, kv = Attention(self.config, name="attention")(
-            nn.RMSNorm(eps, name="attention_norm")(x_SLD),
-            position_SL,
-            mask_SLC,
-            cache,
-            place,
+        c = self.config
+
+        def norm(name: str):
+            return nn.RMSNorm(c.norm_eps, name=name, **c.dtypes)(x_SLD)
+
+        h, kv = Attention(c, name="attention")(
+            norm("attention_norm"), position_SL, mask_SLC, cache, place
         )
         x_SLD = x_SLD + h
-        h = SwiGLU(self.config, name="mlp")(nn.RMSNorm(eps, name="mlp_norm")(x_SLD))
+        h = SwiGLU(c, name="mlp")(norm("mlp_norm"))
         return x_SLD + h, kv
 
 
@@ -138,13 +153,16 @@ class Decoder(nn.Module):
     def setup(self):
         c = self.config
         init = nn.initializers.normal(0.5)
-        self.embedding = nn.Embed(c.vocabulary, c.width, embedding_init=init)
+        self.embedding = nn.Embed(
+            c.vocabulary, c.width, embedding_init=init, **c.dtypes
+        )
         if c.positions == "learned":
             self.position_table = nn.Embed(
-                c.max_positions, c.width, embedding_init=init
+                c.max_positions, c.width, embedding_init=init, **c.dtypes
             )
-        self.blocks = [Block(c, name=f"block_{i}") for i in range(c.layers)]
-        self.final_norm = nn.RMSNorm(c.norm_eps)
+        block = nn.remat(Block) if c.remat else Block
+        self.blocks = [block(c, name=f"block_{i}") for i in range(c.layers)]
+        self.final_norm = nn.RMSNorm(c.norm_eps, **c.dtypes)
 
     def __call__(
         self,
@@ -175,8 +193,11 @@ class Decoder(nn.Module):
         return self.final_norm(x_SLD), tuple(written)
 
     def unembed(self, x_SLD: jax.Array) -> jax.Array:
-        """Logits with the transposed embedding (tied)."""
-        return self.embedding.attend(x_SLD)
+        """Logits with the transposed embedding (tied), summed in float32."""
+        table_VD = self.embedding.embedding.astype(x_SLD.dtype)
+        return jnp.einsum(
+            "...d,vd->...v", x_SLD, table_VD, preferred_element_type=jnp.float32
+        )
 
 
 def grow(cache: Cache, capacity: int) -> Cache:

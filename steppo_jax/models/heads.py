@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -17,7 +19,15 @@ class Policy(nn.Module):
     def setup(self):
         self.decoder = Decoder(self.config)
         if not self.config.tie_embeddings:
-            self.head = nn.Dense(self.config.vocabulary, use_bias=False)
+            summed = functools.partial(
+                jax.lax.dot_general, preferred_element_type=jnp.float32
+            )
+            self.head = nn.Dense(
+                self.config.vocabulary,
+                use_bias=False,
+                dot_general=summed,
+                **self.config.dtypes,
+            )
 
     def __call__(self, *args, **kwargs) -> tuple[jax.Array, Cache]:
         """Logits [S, L, V] float32 and the cache; arguments as `Decoder`."""
@@ -46,7 +56,8 @@ class Critic(nn.Module):
         x_SLD, _ = Decoder(self.config, name="decoder")(*args, **kwargs)
         # Near zero at first: the random values of a fresh head do damage.
         init = nn.initializers.normal(0.01)
-        value_SL1 = nn.Dense(1, kernel_init=init, name="head")(x_SLD)
+        head = nn.Dense(1, kernel_init=init, name="head", dtype=jnp.float32)
+        value_SL1 = head(x_SLD)
         return value_SL1[..., 0].astype(jnp.float32)
 
 

@@ -1,0 +1,120 @@
+"""GGUF files of the Llama family (llama.cpp's format), quantised or not."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+import gguf
+import numpy as np
+
+from steppo_jax.models.decoder import DecoderConfig
+from steppo_jax.models.families import ModelError
+from steppo_jax.weights.tree import Place, build, on_default_device
+
+# llama.cpp's name of a layer's tensor → HuggingFace's.
+LAYER = {
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+TOP = {"token_embd": "model.embed_tokens", "output_norm": "model.norm"}
+TOP["output"] = "lm_head"
+
+
+def load(
+    path: pathlib.Path, place: Place = on_default_device, **dtypes: Any
+) -> tuple[DecoderConfig, Any]:
+    """(decoder, parameters of a Policy) of a GGUF file; quantised values expanded.
+
+    `dtypes` (dtype, param_dtype, remat) go to the decoder. Raises ModelError.
+    """
+    reader = open_file(path)
+    tensors = {_their_name(tensor.name, path): tensor for tensor in reader.tensors}
+    config = decoder_config(reader, path, "lm_head.weight" not in tensors, **dtypes)
+    heads = {"q_proj": config.heads, "k_proj": config.kv_heads}
+
+    def read(name: str) -> np.ndarray:
+        tensor = tensors[name]
+        value = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+        count = heads.get(name.split(".")[-2])
+        return value if count is None else _halves(value, count)
+
+    return config, build(config, tensors.keys(), read, str(path), place)
+
+
+def open_file(path: pathlib.Path) -> gguf.GGUFReader:
+    """The file's reader. Raises ModelError where it is none."""
+    try:
+        return gguf.GGUFReader(path)
+    except FileNotFoundError:
+        raise ModelError(f"{path} does not exist; give a .gguf file") from None
+    except (ValueError, IndexError, KeyError, OSError, OverflowError) as error:
+        raise ModelError(f"{path} is no readable GGUF file: {error}") from None
+
+
+def field(reader: gguf.GGUFReader, name: str, path: pathlib.Path) -> Any:
+    """The value of a metadata field. Raises ModelError if it is not there."""
+    found = reader.get_field(name)
+    if found is None:
+        raise ModelError(f"{path} has no field {name}; use a complete GGUF file")
+    return found.contents()
+
+
+def decoder_config(
+    reader: gguf.GGUFReader, path: pathlib.Path, tied: bool, **dtypes: Any
+) -> DecoderConfig:
+    """The decoder that the file's metadata describes."""
+    kind = field(reader, "general.architecture", path)
+    if kind != "llama":
+        raise ModelError(
+            f"{path} holds a {kind!r} model; of GGUF only llama is read: "
+            "give safetensors instead"
+        )
+
+    def get(name: str) -> Any:
+        return field(reader, f"llama.{name}", path)
+
+    heads, width = get("attention.head_count"), get("embedding_length")
+    if "rope_freqs.weight" in {t.name for t in reader.tensors}:
+        raise ModelError(
+            f"{path} has scaled rotary frequencies (rope_freqs); give safetensors "
+            "instead, where their parameters are named"
+        )
+    return DecoderConfig(
+        vocabulary=len(field(reader, "tokenizer.ggml.tokens", path)),
+        width=width,
+        layers=get("block_count"),
+        heads=heads,
+        kv_heads=get("attention.head_count_kv"),
+        head_width=width // heads,
+        mlp_width=get("feed_forward_length"),
+        positions="rope",
+        rope_theta=float(get("rope.freq_base")),
+        tie_embeddings=tied,
+        norm_eps=float(get("attention.layer_norm_rms_epsilon")),
+        **dtypes,
+    )
+
+
+def _their_name(name: str, path: pathlib.Path) -> str:
+    parts = name.split(".")
+    if parts[0] in TOP and len(parts) == 2:
+        return f"{TOP[parts[0]]}.{parts[1]}"
+    if parts[0] == "blk" and len(parts) == 4 and parts[2] in LAYER:
+        return f"model.layers.{parts[1]}.{LAYER[parts[2]]}.{parts[3]}"
+    raise ModelError(f"{path} has an unknown tensor {name}; is it a llama model?")
+
+
+def _halves(value: np.ndarray, heads: int) -> np.ndarray:
+    """Rows of q or k from llama.cpp's order, where the two channels that a rotary
+    angle turns are neighbours, to ours, where they are half a head apart."""
+    out, width = value.shape
+    pairs = value.reshape(heads, out // heads // 2, 2, width)
+    return pairs.swapaxes(1, 2).reshape(out, width)

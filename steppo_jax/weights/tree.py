@@ -1,0 +1,71 @@
+"""A parameter tree from tensors by name, one tensor at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+
+from steppo_jax.models.decoder import DecoderConfig
+from steppo_jax.models.families import ModelError
+from steppo_jax.weights.names import Path, entries
+
+Place = Callable[[Path, np.ndarray], jax.Array]  # puts a tensor where it belongs
+
+
+def on_default_device(path: Path, value: np.ndarray) -> jax.Array:
+    del path
+    return jnp.asarray(value)
+
+
+def build(
+    config: DecoderConfig,
+    known: Collection[str],
+    read: Callable[[str], np.ndarray],
+    source: str,
+    place: Place = on_default_device,
+) -> Any:
+    """Policy parameters of `config.param_dtype` from a source of named tensors.
+
+    Only one tensor is held on the host at a time; `place` may shard it at once.
+
+    Args:
+      known: names that the source has; `read` gives the array of one of them.
+      source: what messages call it, a path.
+
+    Raises ModelError for a tensor that is missing, left over, or of another shape.
+    """
+    wanted = entries(config)
+    names = {entry.theirs for entry in wanted}
+    missing = sorted(names - set(known))
+    if missing:
+        raise ModelError(
+            f"{source} has no tensor {missing[0]} ({len(missing)} missing); "
+            "use the complete checkpoint, or its own config.json"
+        )
+    # A tied head may be stored a second time; rotary tables are computed here.
+    spare = {"lm_head.weight"} if config.tie_embeddings else set()
+    extra = sorted(
+        n for n in set(known) - names - spare if not n.endswith("rotary_emb.inv_freq")
+    )
+    if extra:
+        raise ModelError(
+            f"{source} has a tensor {extra[0]} that this decoder does not "
+            f"({len(extra)} left over); use a checkpoint of the same family"
+        )
+    dtype = jnp.dtype(config.param_dtype)
+    flat = {}
+    for entry in wanted:
+        value = read(entry.theirs)
+        if value.shape != entry.their_shape:
+            raise ModelError(
+                f"{source}: {entry.theirs} has shape {value.shape}, "
+                f"{'/'.join(entry.ours)} needs {entry.their_shape}; "
+                "use the config.json of this checkpoint"
+            )
+        flat[entry.ours] = place(entry.ours, entry.to_ours(value).astype(dtype))
+    return traverse_util.unflatten_dict(flat)
