@@ -1,0 +1,1 @@
+"""Parameters from and to the files that other programs read."""
