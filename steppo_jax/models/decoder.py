@@ -92,8 +92,7 @@ class Attention(nn.Module):
             q = rotate(q, position_SL, c.rope_theta, c.rope_scaling)
             k = rotate(k, position_SL, c.rope_theta, c.rope_scaling)
         if cache is not None:
-            k = jax.lax.dynamic_update_slice_in_dim(cache[0], k, place, axis=1)
-            v = jax.lax.dynamic_update_slice_in_dim(cache[1], v, place, axis=1)
+            k, v = write(cache[0], k, place), write(cache[1], v, place)
         out = attend(q, k, v, mask_SLC)
         # Scaled down with depth so the residual stream keeps its size at the start.
         init = nn.initializers.variance_scaling(
@@ -177,8 +176,8 @@ class Decoder(nn.Module):
         """Hidden states [S, L, D] after the final norm; keys and values by layer.
 
         Whole sequences: give `segment_SL`; the returned cache holds the L places.
-        With a cache: give `cache` (capacity C), the `place` at which the L tokens
-        are written, and `mask_SLC`, which cached places each of them may read.
+        With a cache: give `cache` (capacity C), the `place` ([] or [S]) at which the
+        L tokens are written, and `mask_SLC`, which cached places each may read.
         """
         if cache is None:
             mask_SLC = causal_mask(segment_SL)
@@ -198,6 +197,24 @@ class Decoder(nn.Module):
         return jnp.einsum(
             "...d,vd->...v", x_SLD, table_VD, preferred_element_type=jnp.float32
         )
+
+
+def write(cache_SCGK: jax.Array, new_SLGK: jax.Array, place: jax.Array) -> jax.Array:
+    """The cache with L new places from `place` on: [] for all rows, or [S]."""
+    if jnp.ndim(place) == 0:
+        return jax.lax.dynamic_update_slice_in_dim(cache_SCGK, new_SLGK, place, axis=1)
+    row_S1 = jnp.arange(cache_SCGK.shape[0])[:, None]
+    place_SL = place[:, None] + jnp.arange(new_SLGK.shape[1])[None]
+    return cache_SCGK.at[row_S1, place_SL].set(new_SLGK, unique_indices=True)
+
+
+def empty_cache(config: DecoderConfig, sequences: int, capacity: int) -> Cache:
+    """Zeros with room for `capacity` places of `sequences` sequences."""
+    shape = (sequences, capacity, config.kv_heads, config.head_width)
+    dtype = jnp.dtype(config.dtype)
+    return tuple(
+        (jnp.zeros(shape, dtype), jnp.zeros(shape, dtype)) for _ in range(config.layers)
+    )
 
 
 def grow(cache: Cache, capacity: int) -> Cache:

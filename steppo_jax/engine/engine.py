@@ -1,0 +1,218 @@
+"""Continuous batching: a queue of requests, fixed slots, one compiled decode.
+
+A finished slot is refilled before the next decode. A slot remembers the ids whose
+keys and values it holds; a prompt that extends them is read from there on only, so
+an append-only trajectory is never read twice.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from steppo_jax.engine import device
+from steppo_jax.engine.requests import Completion, EngineError, Request
+from steppo_jax.models.heads import Policy
+
+
+@dataclasses.dataclass
+class _Slot:
+    """The host's side of one slot."""
+
+    held: list[int] = dataclasses.field(default_factory=list)  # ids in the cache
+    ticket: int | None = None  # of the request it serves
+    token: list[int] = dataclasses.field(default_factory=list)
+    log_prob: list[float] = dataclasses.field(default_factory=list)
+    version: list[int] = dataclasses.field(default_factory=list)
+
+
+class Engine:
+    """Serves requests with one policy; not thread-safe, one owner calls it.
+
+    Args:
+      stop: token ids that end a response (kept as its last token).
+      slots: responses decoded together.
+      longest: most places of prompt and response together.
+      buckets: lengths that prompt tails are padded to, rising; one compile each.
+      steps: tokens decoded between two looks at the queue.
+      decode: text of token ids; needed for stop texts only.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        params: Any,
+        stop: Sequence[int],
+        *,
+        slots: int,
+        longest: int,
+        buckets: Sequence[int] = (32, 128, 512, 2048),
+        steps: int = 8,
+        decode: Callable[[Sequence[int]], str] | None = None,
+    ):
+        self._buckets = (*(b for b in buckets if b < longest), longest)
+        if list(self._buckets) != sorted(set(self._buckets)) or self._buckets[0] < 1:
+            raise EngineError(f"buckets={tuple(buckets)}: give rising lengths from 1")
+        self._policy, self._params, self.version = policy, params, 0
+        self._stop = jnp.asarray(tuple(stop), jnp.int32)
+        self._stop_ids = frozenset(stop)
+        self._longest, self._steps, self._text = longest, steps, decode
+        self._device = device.empty(policy, slots, longest)
+        self._slots = [_Slot() for _ in range(slots)]
+        self._queue: collections.deque[tuple[int, Request]] = collections.deque()
+        self._requests: dict[int, Request] = {}
+        self._tickets = 0
+        self.busy = self.decoded = self.prefilled = self.reused = 0
+
+    @property
+    def waiting(self) -> int:
+        """Requests not yet answered."""
+        return len(self._requests)
+
+    def submit(self, request: Request) -> int:
+        """Queues a request; its ticket comes back with the answer."""
+        if not request.prompt:
+            raise EngineError("the prompt is empty; give at least one token")
+        if request.max_new < 1:
+            raise EngineError(f"max_new={request.max_new}: give 1 or more")
+        total = len(request.prompt) + request.max_new
+        if total > self._longest:
+            raise EngineError(
+                f"prompt of {len(request.prompt)} tokens + max_new={request.max_new} "
+                f"= {total} exceed the engine's {self._longest}; shorten the prompt "
+                "or make the engine with a larger `longest`"
+            )
+        top = max(request.prompt)
+        if top >= self._policy.config.vocabulary or min(request.prompt) < 0:
+            raise EngineError(f"token {top} is not in the vocabulary")
+        if request.stop and self._text is None:
+            raise EngineError("stop texts need an engine made with `decode`")
+        self._tickets += 1
+        self._requests[self._tickets] = request
+        self._queue.append((self._tickets, request))
+        return self._tickets
+
+    def refresh(self, params: Any, version: int) -> None:
+        """New weights from the next token on; what slots hold is read anew.
+
+        A response in flight goes on under the new weights over its old cache, and
+        its tokens tell by version who sampled them.
+        """
+        self._params, self.version = params, version
+        for slot in self._slots:
+            slot.held = []
+
+    def step(self) -> list[tuple[int, Completion]]:
+        """Fills free slots, decodes a few tokens, returns what was finished."""
+        while self._queue and any(s.ticket is None for s in self._slots):
+            self._start(*self._queue.popleft())
+        if all(s.ticket is None for s in self._slots):
+            return []
+        self._device, token, log_prob, said = device.decode(
+            self._policy, self._params, self._device, self._stop, self._steps
+        )
+        token, log_prob, said = (np.asarray(x) for x in (token, log_prob, said))
+        self.busy += int(said.sum())
+        self.decoded += said.size
+        done = []
+        for i, slot in enumerate(self._slots):
+            if slot.ticket is None:
+                continue
+            n = int(said[:, i].sum())
+            slot.token += token[:n, i].tolist()
+            slot.log_prob += log_prob[:n, i].tolist()
+            slot.version += [self.version] * n
+            finish = self._finish(slot)
+            if finish is not None:
+                done.append((slot.ticket, self._close(i, slot, finish)))
+        return done
+
+    def run(self, requests: Iterable[Request]) -> list[Completion]:
+        """Answers to all requests, in their order."""
+        tickets = [self.submit(request) for request in requests]
+        found: dict[int, Completion] = {}
+        while len(found) < len(tickets):
+            found |= dict(self.step())
+        return [found[ticket] for ticket in tickets]
+
+    def _start(self, ticket: int, request: Request) -> None:
+        """Gives a request the free slot that holds most of its prompt."""
+        prompt = list(request.prompt)
+        free = [i for i, s in enumerate(self._slots) if s.ticket is None]
+        shared = {i: _shared(self._slots[i].held, prompt) for i in free}
+        # Of equal ones the one that holds least, so that useful caches stay.
+        i = max(free, key=lambda j: (shared[j], -len(self._slots[j].held)))
+        # The last token is always read: its logits are needed.
+        start = min(shared[i], len(prompt) - 1)
+        bucket = next(b for b in self._buckets if b >= len(prompt) - start)
+        # Padding must end inside the cache: better to read a few places again.
+        start = min(start, self._longest - bucket)
+        tail = prompt[start:]
+        padded = np.zeros((bucket,), np.int32)
+        padded[: len(tail)] = tail
+        s = request.sampling
+        self._device = device.prefill(
+            self._policy,
+            self._params,
+            self._device,
+            i,
+            padded,
+            len(tail),
+            start,
+            (request.max_new, request.key, s.temperature, s.top_k, s.top_p),
+        )
+        self.prefilled += len(tail)
+        self.reused += start
+        self._slots[i] = _Slot(held=prompt, ticket=ticket)
+
+    def _finish(self, slot: _Slot) -> str | None:
+        request = self._requests[slot.ticket]
+        if request.stop:
+            text = self._text(slot.token)
+            if any(end in text for end in request.stop):
+                return "text"
+        if slot.token[-1] in self._stop_ids:
+            return "stop"
+        return "length" if len(slot.token) >= request.max_new else None
+
+    def _close(self, i: int, slot: _Slot, finish: str) -> Completion:
+        request = self._requests.pop(slot.ticket)
+        n = len(slot.token)
+        if finish == "text":
+            n = self._first_with(slot.token, request.stop)
+            self._device = device.silence(self._device, i)
+            finish = "stop"
+        # The last token was sampled, not read. New weights emptied `held`.
+        held = slot.held + slot.token[: n - 1] if slot.held else []
+        self._slots[i] = _Slot(held=held)
+        return Completion(
+            request=request,
+            token=np.asarray(slot.token[:n], np.int32),
+            log_prob=np.asarray(slot.log_prob[:n], np.float32),
+            policy_version=np.asarray(slot.version[:n], np.int32),
+            finish=finish,
+        )
+
+    def _first_with(self, token: list[int], ends: tuple[str, ...]) -> int:
+        """Tokens up to the one that completes a stop text."""
+        low, high = 1, len(token)
+        while low < high:
+            middle = (low + high) // 2
+            text = self._text(token[:middle])
+            if any(end in text for end in ends):
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
+
+def _shared(held: list[int], prompt: list[int]) -> int:
+    """Length of the common beginning."""
+    n = min(len(held), len(prompt))
+    same = np.asarray(held[:n]) == np.asarray(prompt[:n])
+    return n if same.all() else int(np.argmin(same))
