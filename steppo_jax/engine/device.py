@@ -17,7 +17,7 @@ from steppo_jax.models.heads import Policy
 class Slots:
     """What the device knows of S slots with room for C places each."""
 
-    cache: Cache  # per layer k, v [S, C, G, K]
+    cache: Cache  # per layer k, v [S, G, C, K]
     logits: jax.Array  # [S, V] of the next token
     length: jax.Array  # [S] places filled
     count: jax.Array  # [S] tokens of the present response
@@ -60,7 +60,7 @@ def prefill(policy: Policy, params, slots: Slots, slot, token_L, real, start, re
       request: (limit, key, temperature, top_k, top_p) of the response to come.
     """
     one = jax.tree.map(lambda x: x[slot][None], slots.cache)
-    L, C = token_L.shape[0], slots.cache[0][0].shape[1]
+    L, C = token_L.shape[0], slots.cache[0][0].shape[2]
     place_L = start + jnp.arange(L)
     mask_1LC = (jnp.arange(C)[None] <= place_L[:, None])[None]
     hidden_1LD, one = policy.apply(
@@ -95,7 +95,7 @@ def decode(policy: Policy, params, slots: Slots, stop: jax.Array, steps: int):
     A slot stops at a token of `stop` or at its limit and then stands still. Its last
     token is not read into the cache: the next prefill does that where it is needed.
     """
-    place_C = jnp.arange(slots.cache[0][0].shape[1])
+    place_C = jnp.arange(slots.cache[0][0].shape[2])
 
     def body(slots: Slots, _):
         key_S = jax.vmap(jax.random.fold_in)(slots.key, slots.count)

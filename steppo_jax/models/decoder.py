@@ -17,7 +17,7 @@ from flax import linen as nn
 from steppo_jax.models.attention import attend, causal_mask
 from steppo_jax.models.rope import RopeScaling, rotate
 
-Cache = tuple[tuple[jax.Array, jax.Array], ...]  # per layer: k, v [S, C, G, K]
+Cache = tuple[tuple[jax.Array, jax.Array], ...]  # per layer: k, v [S, G, C, K]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +91,8 @@ class Attention(nn.Module):
         if c.positions == "rope":
             q = rotate(q, position_SL, c.rope_theta, c.rope_scaling)
             k = rotate(k, position_SL, c.rope_theta, c.rope_scaling)
+        # Heads before places, as `attend` wants them, so that decoding copies nothing.
+        k, v = k.swapaxes(1, 2), v.swapaxes(1, 2)
         if cache is not None:
             k, v = write(cache[0], k, place), write(cache[1], v, place)
         out = attend(q, k, v, mask_SLC)
@@ -199,18 +201,20 @@ class Decoder(nn.Module):
         )
 
 
-def write(cache_SCGK: jax.Array, new_SLGK: jax.Array, place: jax.Array) -> jax.Array:
+def write(cache_SGCK: jax.Array, new_SGLK: jax.Array, place: jax.Array) -> jax.Array:
     """The cache with L new places from `place` on: [] for all rows, or [S]."""
     if jnp.ndim(place) == 0:
-        return jax.lax.dynamic_update_slice_in_dim(cache_SCGK, new_SLGK, place, axis=1)
-    row_S1 = jnp.arange(cache_SCGK.shape[0])[:, None]
-    place_SL = place[:, None] + jnp.arange(new_SLGK.shape[1])[None]
-    return cache_SCGK.at[row_S1, place_SL].set(new_SLGK, unique_indices=True)
+        return jax.lax.dynamic_update_slice_in_dim(cache_SGCK, new_SGLK, place, axis=2)
+
+    def one(cache_GCK, new_GLK, place):
+        return jax.lax.dynamic_update_slice_in_dim(cache_GCK, new_GLK, place, axis=1)
+
+    return jax.vmap(one)(cache_SGCK, new_SGLK, place)
 
 
 def empty_cache(config: DecoderConfig, sequences: int, capacity: int) -> Cache:
     """Zeros with room for `capacity` places of `sequences` sequences."""
-    shape = (sequences, capacity, config.kv_heads, config.head_width)
+    shape = (sequences, config.kv_heads, capacity, config.head_width)
     dtype = jnp.dtype(config.dtype)
     return tuple(
         (jnp.zeros(shape, dtype), jnp.zeros(shape, dtype)) for _ in range(config.layers)
@@ -221,6 +225,6 @@ def grow(cache: Cache, capacity: int) -> Cache:
     """The cache with room for `capacity` places."""
 
     def pad(x):
-        return jnp.pad(x, ((0, 0), (0, capacity - x.shape[1]), (0, 0), (0, 0)))
+        return jnp.pad(x, ((0, 0), (0, 0), (0, capacity - x.shape[2]), (0, 0)))
 
     return jax.tree.map(pad, cache)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from steppo_jax.engine.sampling import filtered, sample
+from steppo_jax.engine.sampling import draw, filtered, sample
 
 
 def kept(logits, k, p):
@@ -51,3 +51,19 @@ def test_log_prob_is_that_of_the_distribution_sampled():
     token, prob = draw(0.0, 0, 1.0)
     assert set(token.tolist()) == {0}
     np.testing.assert_allclose(prob, 0.5, rtol=1e-5)
+
+
+def test_draws_over_many_blocks_follow_the_probabilities():
+    """700 words fill three blocks, the last in part; one block has no mass at all."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 1, 700).astype(np.float32)
+    logits[256:512] = -1e30
+    n = 40_000
+    key = jax.random.split(jax.random.key(1), n)
+    token = np.asarray(draw(jnp.tile(logits, (n, 1)), key))
+    wanted = np.exp(logits) / np.exp(logits).sum()
+    assert not ((token >= 256) & (token < 512)).any() and token.max() < 700
+    share = np.bincount(token, minlength=700) / n
+    spread = np.sqrt(wanted * (1 - wanted) / n)
+    assert (np.abs(share - wanted) < 5 * spread + 1e-9).all()
+    assert abs(share[:256].sum() - wanted[:256].sum()) < 0.012

@@ -60,7 +60,9 @@ def test_attend_equals_a_plain_loop_with_grouped_heads():
                 w * v[0, j, head // 2] for j, w in enumerate(weight)
             )
     got = attend(
-        *(jnp.asarray(x, jnp.float32) for x in (q, k, v)), jnp.asarray(mask)[None]
+        jnp.asarray(q, jnp.float32),
+        *(jnp.asarray(x, jnp.float32).swapaxes(1, 2) for x in (k, v)),
+        jnp.asarray(mask)[None],
     )
     np.testing.assert_allclose(got, expected, atol=1e-6)
 
