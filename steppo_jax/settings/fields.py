@@ -104,9 +104,13 @@ TREE: dict[str, Any] = {
     },
     "critic": {
         "kind": needed(str),  # none | step | token, as the estimator needs
-        "learning_rate": optional(float, 2e-3),
+        "trunk": optional(str, "own"),  # a network of its own | shared: the policy's
+        "coef": optional(
+            float
+        ),  # shared: of the value loss, which trains the trunk too
+        "learning_rate": optional(float, 2e-3),  # own; shared: the policy's
         "value_clip": optional(float),  # largest change of V that counts; None = off
-        "warmup_iterations": optional(int, 5),  # critic only, policy rests
+        "warmup_iterations": optional(int, 5),  # critic (shared: its head) only
     },
     "learner": {
         "epochs": 1,  # passes over one rollout
