@@ -138,11 +138,11 @@ def _critic(values: Values) -> None:
         raise refuse("critic.kind", kind, rule, remedy)
     user = f"critic.kind={kind}"
     has = kind != "none"
-    _needs(values, "critic.trunk", has, user, "own")
     trunk = values["critic.trunk"]
     of_trunk = f"critic.trunk={trunk}" if has else user
+    _needs(values, "critic.coef", has and trunk == "shared", of_trunk, 0.5)
+    _needs(values, "critic.trunk", has, user, "own")
     _needs(values, "critic.learning_rate", trunk == "own", of_trunk, 2e-3)
-    _needs(values, "critic.coef", trunk == "shared", of_trunk, 0.5)
     _needs(values, "critic.warmup_iterations", has, user, 5)
     if not has:
         _needs(values, "critic.value_clip", False, user, None)
