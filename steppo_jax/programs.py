@@ -49,7 +49,9 @@ def update_settings(config: ConfigDict) -> UpdateSettings:
         critic = OptimizerSettings(learning_rate=rate, **optimizer)
     return UpdateSettings(
         estimator=c.estimator,
-        credit=CreditSettings(**{name: c[name] for name in estimator.options}),
+        credit=CreditSettings(
+            **{name: c[name] for name in estimator.options}, official=c.official
+        ),
         normalise=c.normalise,
         objective=ObjectiveSettings(
             ratio=o.ratio,

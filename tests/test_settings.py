@@ -44,6 +44,7 @@ OTHER = {
     "credit.token_gamma": 0.9,
     "credit.step_weight": 0.5,
     "credit.normalise": "group",
+    "credit.official": True,
     "credit.divide_by_std": False,
     "objective.ratio": None,  # filled in by `other`
     "objective.clip_low": 0.1,
@@ -114,6 +115,7 @@ REFUSED_BY = {
     "critic.learning_rate": CRITIC_FREE,
     "critic.value_clip": CRITIC_FREE,
     "critic.warmup_iterations": CRITIC_FREE,
+    "credit.official": ("bi_level",),
     "credit.divide_by_std": ("steppo", "ppo", "bi_level"),
 }
 # These name the point of the grid itself; each has its own test below.
@@ -312,6 +314,7 @@ COMBINATIONS = {
     "model.kv_heads=3": "model.heads=4 is not a multiple",
     "model.positions=rope": "rope_theta=None: model.positions=rope needs it",
     "critic.warmup_iterations=80": "the policy would rest",
+    "credit.official=true,env.on_time_limit=bootstrap": "limit as 0; set .*terminal",
     "critic.trunk=shared": "coef=None: critic.trunk=shared needs it",
     "critic.trunk=shared,critic.coef=1": "rate=0.002: critic.trunk=shared does not",
     "critic.coef=0.5": "coef=0.5: critic.trunk=own does not use it",

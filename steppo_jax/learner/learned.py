@@ -126,7 +126,9 @@ def assign_credit(
         axis=axis,
     )
     raw = credit.estimate(estimator.name, batch, credit_settings)
-    advantage = credit.normalise(normalise, raw.advantage, batch)
+    advantage = credit.normalise(
+        normalise, raw.advantage, batch, official=credit_settings.official
+    )
     target = raw.value_target
     if estimator.level == "step":
         advantage = batch.to_tokens(advantage)

@@ -80,6 +80,7 @@ TREE: dict[str, Any] = {
         "token_gamma": optional(float),  # bi_level_gae: discount inside a step
         "step_weight": optional(float),  # gigpo: weight of the step advantage
         "normalise": needed(str),  # none | batch | token_batch | group
+        "official": False,  # the official code's choices (docs/official.md §1, §4)
         "divide_by_std": optional(bool),  # groups: (R − mean) or (R − mean)/std
     },
     "objective": {

@@ -84,6 +84,7 @@ RANGES: dict[str, Range] = {
     "credit.token_gamma": within(0, 1),
     "credit.step_weight": at_least(0),
     "credit.normalise": one_of(NORMALISE),
+    "credit.official": ANY,
     "credit.divide_by_std": ANY,
     "objective.ratio": one_of(RATIOS),
     "objective.clip_low": between(0, 1),
