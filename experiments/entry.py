@@ -39,7 +39,7 @@ class _OrNone(flags.ArgumentParser):
 
 
 flags.disclaim_key_flags()  # what is defined here belongs to the caller's --help
-for _kind in (int, float, bool):
+for _kind in (int, float, bool, str):
     config_flags.register_flag_parser_for_type(_kind, _OrNone(_kind))
 
 
