@@ -34,6 +34,13 @@ def rolled():
     return played.replace(steps=played.steps.replace(reward=reward))
 
 
+@pytest.fixture(scope="module")
+def warming():
+    """A learner whose first iteration is critic warm-up, and its update, compiled."""
+    the = learner("steppo", critic_warmup=1)
+    return the, jax.jit(lambda *args: the.update(ONE, *args))
+
+
 def learner(method: str, **changes):
     return toy.learner(method, **({"critic_coef": COEF} | changes))
 
@@ -171,10 +178,9 @@ def test_eight_devices_are_one():
     assert_same_step(the, devices.first(got), expected, state)
 
 
-def test_warm_up_moves_the_head_alone_and_leaves_the_policy_fresh(rolled):
-    the = learner("steppo", critic_warmup=1)
+def test_warm_up_moves_the_head_alone_and_leaves_the_policy_fresh(rolled, warming):
+    the, body = warming
     state = the.init(jax.random.key(3))
-    body = jax.jit(lambda *args: the.update(ONE, *args))
     one, metrics, _ = body(state, rolled.steps, rolled.tokens)
     for name in ("policy", "policy_opt"):
         jax.tree.map(
@@ -195,10 +201,9 @@ def test_a_warm_started_policy_keeps_the_head_as_it_was_made():
     assert set(state.critic["params"]) == {"head"}
 
 
-def test_a_checkpoint_goes_on_as_if_nothing_had_happened(rolled, tmp_path):
-    the = learner("steppo")
+def test_a_checkpoint_goes_on_as_if_nothing_had_happened(rolled, warming, tmp_path):
+    the, body = warming
     state = the.init(jax.random.key(3))
-    body = jax.jit(lambda *args: the.update(ONE, *args))
     one, *_ = body(state, rolled.steps, rolled.tokens)
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(1, one)
