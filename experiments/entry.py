@@ -16,6 +16,7 @@ from typing import NoReturn
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from experiments import help_text
 from steppo_jax import methods, settings
 from steppo_jax.errors import Refused
 
@@ -38,7 +39,7 @@ class _OrNone(flags.ArgumentParser):
 
 
 flags.disclaim_key_flags()  # what is defined here belongs to the caller's --help
-for _kind in (int, float, bool):
+for _kind in (int, float, bool, str):
     config_flags.register_flag_parser_for_type(_kind, _OrNone(_kind))
 
 
@@ -103,7 +104,7 @@ def stop(message: str) -> NoReturn:
 
 def _parse(arguments: list[str]) -> list[str]:
     if {"--help", "-help", "-h", "--helpshort"} & set(arguments):
-        print(help_text())
+        print(help_text.of_job())
         sys.exit(0)
     try:
         check_arguments(arguments[1:])
@@ -116,20 +117,6 @@ def _parse(arguments: list[str]) -> list[str]:
     if left[1:]:
         stop(f"{left[1]!r} is not a flag; flags look like --workdir=DIR")
     return left
-
-
-def help_text() -> str:
-    """What --help prints: the job, its flags, the methods and all fields."""
-    lines = [sys.modules["__main__"].__doc__ or "", flags.FLAGS.main_module_help()]
-    if "config" not in flags.FLAGS:
-        return "\n".join(lines)
-    lines += ["", "Methods:"]
-    lines += [f"  {name:8} {m.summary}" for name, m in methods.METHODS.items()]
-    lines += ["", "Fields (--config.FIELD=VALUE) and defaults; a method sets the rest:"]
-    for name, field in settings.FIELDS.items():
-        default = "" if field.default is None else f" = {field.default!r}"
-        lines.append(f"  {name}: {field.kind.__name__}{default}")
-    return "\n".join(lines)
 
 
 def launch(main: Callable[[], None], *required: str) -> None:

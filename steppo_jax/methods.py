@@ -13,6 +13,7 @@ from typing import Any
 
 import ml_collections
 
+from steppo_jax.official_points import POINTS
 from steppo_jax.settings.errors import unknown
 from steppo_jax.settings.fields import FIELDS
 
@@ -161,6 +162,27 @@ METHODS: dict[str, Method] = {
         ),
     ),
 }
+
+OFFICIAL = "official_"
+METHODS |= {
+    f"{OFFICIAL}{name}": Method(f"{name} as the official code has it", fields)
+    for name, fields in POINTS.items()
+}
+
+HEAD = ("preset", "credit", "normalise", "ratio", "aggregate", "critic", "KL", "")
+
+
+def table() -> str:
+    """The presets as a Markdown table, for the docs: one row each."""
+    lines = [HEAD, ("---",) * len(HEAD)]
+    for name, method in METHODS.items():
+        of = method.fields
+        names = ("credit.estimator", "credit.normalise", "objective.ratio")
+        point = [of[field] for field in (*names, "objective.aggregate", "critic.kind")]
+        kl = f"`{of['kl.kind']}` in the {of['kl.place']}" if "kl.kind" in of else ""
+        cells = (f"`{x}`" for x in (name, *point))
+        lines.append((*cells, kl, method.summary))
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def apply(config: ml_collections.ConfigDict, name: str) -> None:

@@ -18,7 +18,7 @@ from steppo_jax.evaluate import Evaluator
 from steppo_jax.learner.state import LearnerState, OptimizerSettings
 from steppo_jax.learner.update import KLSettings, Learner, UpdateSettings
 from steppo_jax.models.decoder import DecoderConfig
-from steppo_jax.models.heads import Critic, Policy
+from steppo_jax.models.heads import Critic, Policy, ValueHead
 from steppo_jax.objective import ObjectiveSettings
 from steppo_jax.parallel import Axis, Devices
 from steppo_jax.warm_start import CloneSettings
@@ -44,12 +44,14 @@ def update_settings(config: ConfigDict) -> UpdateSettings:
         name: config.policy[name] for name in ("grad_clip", "weight_decay", "adam_b2")
     }
     critic = None
-    if with_critic:
+    if with_critic and config.critic.trunk == "own":
         rate = config.critic.learning_rate
         critic = OptimizerSettings(learning_rate=rate, **optimizer)
     return UpdateSettings(
         estimator=c.estimator,
-        credit=CreditSettings(**{name: c[name] for name in estimator.options}),
+        credit=CreditSettings(
+            **{name: c[name] for name in estimator.options}, official=c.official
+        ),
         normalise=c.normalise,
         objective=ObjectiveSettings(
             ratio=o.ratio,
@@ -65,6 +67,7 @@ def update_settings(config: ConfigDict) -> UpdateSettings:
             learning_rate=config.policy.learning_rate, **optimizer
         ),
         critic=critic,
+        critic_coef=config.critic.coef,
         value_clip=config.critic.value_clip if with_critic else None,
         kl=None if config.kl.kind is None else KLSettings(**config.kl.to_dict()),
         critic_warmup=config.critic.warmup_iterations if with_critic else 0,
@@ -152,6 +155,9 @@ def build(config: ConfigDict) -> Programs:
     env = envs.make(**config.env.to_dict())
     decoder = decoder_config(config, env)
     settings = update_settings(config)
-    critic = None if settings.critic is None else Critic(decoder)
+    critic = None
+    if config.critic.kind != "none":
+        own = config.critic.trunk == "own"
+        critic = Critic(decoder) if own else ValueHead()
     learner = Learner(Policy(decoder), critic, settings)
     return Programs(config, env, Devices.local(config.devices), learner)

@@ -15,7 +15,8 @@ ROWS = (
     {"structs", "draws", "masked", "parallel", "vocabulary", "errors", "provenance"},
     {"credit", "objective", "intervals", "records", "stored_tree"},
     {"models", "envs", "layout", "panel_records", "truth"},
-    {"settings", "actor", "learner", "trajectories", "weights", "engine"},
+    {"settings", "official_points", "actor", "learner", "trajectories"}
+    | {"weights", "engine"},
     {"methods", "evaluate", "warm_start", "chat"},
     {"programs", "panels", "checkpoint", "progress", "run_record"},
     {"metrics", "closing"},

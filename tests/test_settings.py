@@ -44,6 +44,7 @@ OTHER = {
     "credit.token_gamma": 0.9,
     "credit.step_weight": 0.5,
     "credit.normalise": "group",
+    "credit.official": True,
     "credit.divide_by_std": False,
     "objective.ratio": None,  # filled in by `other`
     "objective.clip_low": 0.1,
@@ -59,6 +60,8 @@ OTHER = {
     "policy.grad_clip": 0.5,
     "policy.weight_decay": 0.01,
     "policy.adam_b2": 0.999,
+    "critic.trunk": "shared",
+    "critic.coef": 0.5,
     "critic.learning_rate": 1e-3,
     "critic.value_clip": 0.5,
     "critic.warmup_iterations": 0,
@@ -84,6 +87,8 @@ WITH = {  # what else must change so that the value is possible
     "model.rope_theta": {"model.positions": "rope"},
     "objective.constant": {"objective.aggregate": "constant"},
     "credit.lam_alpha": {"credit.lam": None},
+    "critic.trunk": {"critic.coef": 0.5, "critic.learning_rate": None},
+    "critic.coef": {"critic.trunk": "shared", "critic.learning_rate": None},
     "kl.kind": {"kl.coef": 0.1, "kl.place": "loss"},
     "kl.coef": {"kl.kind": "k1", "kl.place": "reward"},
     "kl.place": {"kl.kind": "k1", "kl.coef": 0.1},
@@ -92,6 +97,7 @@ NEIGHBOUR = {
     "model.rope_theta": 500.0,
     "objective.constant": 1.0,
     "credit.lam_alpha": 0.5,
+    "critic.coef": 1.0,
     "kl.kind": "k2",
     "kl.coef": 0.2,
     "kl.place": "reward",
@@ -104,9 +110,12 @@ REFUSED_BY = {
     "credit.lam_alpha": CRITIC_FREE,
     "credit.token_gamma": ("steppo", "ppo", "grpo", "gigpo"),
     "credit.step_weight": ("steppo", "ppo", "grpo", "bi_level"),
+    "critic.trunk": CRITIC_FREE,
+    "critic.coef": CRITIC_FREE,
     "critic.learning_rate": CRITIC_FREE,
     "critic.value_clip": CRITIC_FREE,
     "critic.warmup_iterations": CRITIC_FREE,
+    "credit.official": ("bi_level",),
     "credit.divide_by_std": ("steppo", "ppo", "bi_level"),
 }
 # These name the point of the grid itself; each has its own test below.
@@ -171,8 +180,9 @@ def test_presets_are_accepted(method, arg):
 @pytest.mark.parametrize("field", OTHER)
 def test_every_field_changes_the_program_or_is_refused(method, field):
     value = other(method, field)
-    config = changed(method, field, value)
-    if method in REFUSED_BY.get(field, ()):
+    refused = method in REFUSED_BY.get(field, ())
+    config = changed(method, field, value, alone=refused)
+    if refused:
         with pytest.raises(settings.ConfigError) as error:
             settings.check(config)
         assert_helpful(error, field, value)
@@ -262,6 +272,8 @@ OUT_OF_RANGE = {
     "policy.weight_decay": (-0.1,),
     "policy.adam_b2": (0.0, 1.0),
     "critic.kind": ("shared",),
+    "critic.trunk": ("lent",),
+    "critic.coef": (0.0,),
     "critic.learning_rate": (0.0,),
     "critic.value_clip": (0.0,),
     "critic.warmup_iterations": (-1,),
@@ -302,6 +314,11 @@ COMBINATIONS = {
     "model.kv_heads=3": "model.heads=4 is not a multiple",
     "model.positions=rope": "rope_theta=None: model.positions=rope needs it",
     "critic.warmup_iterations=80": "the policy would rest",
+    "credit.official=true,env.on_time_limit=bootstrap": "limit as 0; set .*terminal",
+    "critic.trunk=shared": "coef=None: critic.trunk=shared needs it",
+    "critic.trunk=shared,critic.coef=1": "rate=0.002: critic.trunk=shared does not",
+    "critic.coef=0.5": "coef=0.5: critic.trunk=own does not use it",
+    "critic.trunk=None": "trunk=None: critic.kind=step needs it",
     "critic.kind=token": "reads a 'step' critic; .*critic.kind=step.*token_gae",
     "objective.aggregate=constant": "constant=None: .*needs it",
     "objective.dual_clip=1.02": "must be above 1 \\+ objective.clip_high",

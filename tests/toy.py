@@ -13,7 +13,7 @@ from steppo_jax.credit import CreditSettings
 from steppo_jax.learner.state import OptimizerSettings
 from steppo_jax.learner.update import Learner, UpdateSettings
 from steppo_jax.models.decoder import DecoderConfig
-from steppo_jax.models.heads import Critic, Policy
+from steppo_jax.models.heads import Critic, Policy, ValueHead
 from steppo_jax.objective import ObjectiveSettings
 from steppo_jax.parallel import Axis
 from steppo_jax.vocabulary import BOS, EOS, PAD, Vocabulary
@@ -160,6 +160,8 @@ def learner(method: str = "steppo", **changes) -> Learner:
         microbatch=4,
     )
     critic = Critic(DECODER) if gae else None
+    if "critic_coef" in changes:
+        critic, settings["critic"] = ValueHead(), None
     return Learner(POLICY, critic, UpdateSettings(**(settings | changes)))
 
 

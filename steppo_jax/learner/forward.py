@@ -6,7 +6,12 @@ import jax
 import jax.numpy as jnp
 
 from steppo_jax.learner import microbatch
-from steppo_jax.models.heads import Critic, Policy, log_prob_and_entropy
+from steppo_jax.models.heads import (
+    Critic,
+    Policy,
+    ValueHead,
+    log_prob_and_entropy,
+)
 from steppo_jax.structs import Tokens
 
 
@@ -28,8 +33,34 @@ def log_probs(
 
     Place 0 holds 0. Only response places mean anything; callers mask.
     """
-    token, position, segment = inputs
-    logits, _ = policy.apply(params, token, position, segment)
+    logits, _ = policy.apply(params, *inputs)
+    return _of_tokens(logits, inputs[0], temperature)
+
+
+def log_probs_and_values(
+    policy: Policy,
+    head: ValueHead,
+    params,
+    inputs,
+    temperature: float,
+    trains_trunk: bool | jax.Array = True,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`log_probs`, and values [m, L] that a head reads off the same hidden states.
+
+    Args:
+      params: (policy's, head's).
+      trains_trunk: whether the gradient of the values reaches the policy.
+    """
+    of_policy, of_head = params
+    x_mLD, _ = policy.apply(of_policy, *inputs, method="hidden")
+    logits = policy.apply(of_policy, x_mLD, method="logits")
+    read = jnp.where(trains_trunk, x_mLD, jax.lax.stop_gradient(x_mLD))
+    value = head.apply(of_head, read)
+    return *_of_tokens(logits, inputs[0], temperature), value
+
+
+def _of_tokens(logits, token, temperature: float) -> tuple[jax.Array, jax.Array]:
+    """What the logits [m, L, V] say of the token after each place, put at the token."""
     log_prob, entropy = log_prob_and_entropy(logits[:, :-1], token[:, 1:], temperature)
 
     def shift(x):
@@ -54,6 +85,38 @@ def policy_tables(
     zeros_SL = jnp.zeros(mask_SL.shape, jnp.float32)
     tables = microbatch.walk(body, (zeros_SL, zeros_SL), order_S, count, size)
     return tuple(jnp.where(mask_SL, x, 0.0) for x in tables)
+
+
+def shared_tables(
+    policy: Policy,
+    head: ValueHead,
+    params,
+    tokens: Tokens,
+    valued_S: jax.Array,
+    temperature: float,
+    size: int,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`policy_tables`, and values [S, L] of the same pass, 0 in sequences not read.
+
+    Args:
+      params: (policy's, head's).
+      valued_S: sequences whose values are read; some have no response token.
+    """
+    mask_SL = tokens.response_mask
+    order_S, count = microbatch.wanted_first(mask_SL.any(axis=1) | valued_S)
+
+    def body(carry, index, real):
+        inputs = select(tokens, index)
+        out = log_probs_and_values(policy, head, params, inputs, temperature)
+        return tuple(
+            microbatch.write(table, index, real, x) for table, x in zip(carry, out)
+        )
+
+    zeros_SL = jnp.zeros(mask_SL.shape, jnp.float32)
+    log_prob, entropy, value = microbatch.walk(
+        body, (zeros_SL,) * 3, order_S, count, size
+    )
+    return *(jnp.where(mask_SL, x, 0.0) for x in (log_prob, entropy)), value
 
 
 def value_table(

@@ -1,6 +1,6 @@
 """Sums of loss and gradient over one minibatch, and the step they lead to.
 
-Nothing here divides except `step`, which runs after the sums were added over
+Nothing here divides except `mean`, which runs after the sums were added over
 slices and devices.
 """
 
@@ -46,44 +46,47 @@ def of_policy(
     over the whole minibatch, all slices and devices.
     """
     t = tables
-    rows = t.traj_id.shape[0]
-    ratio = settings.objective.ratio
-    coupled = None
-    if ratio in objective.COUPLED:
-        coupled = axis.sum(_ratio_sums(policy, params, t, order_S, count, settings))
+    coupled = coupled_sums(axis, policy, params, t, order_S, count, settings)
 
     def body(index, real):
-        step_id = jnp.where(real[:, None], t.step_id[index], NO_STEP)
         inputs = forward.select(t.tokens, index)
-        reference = None if t.ref_log_prob is None else t.ref_log_prob[index]
 
         def loss(params):
-            log_prob, entropy = forward.log_probs(
-                policy, params, inputs, settings.temperature
-            )
-            sums = objective.policy_loss(
-                log_prob,
-                t.old_log_prob[index],
-                t.advantage[index],
-                step_id,
-                t.weights[0][index],
-                t.weights[1][index],
-                settings.policy_objective,
-                rows,
-                entropy,
-                ref_log_prob_SL=reference,
-                ratio_sums=coupled,
-                traj_id_B=t.traj_id if ratio == "trajectory" else None,
-            )
+            found = forward.log_probs(policy, params, inputs, settings.temperature)
+            sums = policy_sums(t, index, real, *found, coupled, settings)
             return sums.loss, sums
 
         return jax.grad(loss, has_aux=True)(params)
 
-    return _add_up(body, params, order_S, count, settings.microbatch)
+    return add_up(body, params, order_S, count, settings.microbatch)
 
 
-def _ratio_sums(policy, params, t: Tables, order_S, count, settings):
-    """Σ log-ratio and token count per step of the minibatch, on this device."""
+def policy_sums(
+    t: Tables, index, real, log_prob, entropy, coupled, settings
+) -> LossSums:
+    """The policy's loss over a slice of sequences, from its log-probs [m, L]."""
+    return objective.policy_loss(
+        log_prob,
+        t.old_log_prob[index],
+        t.advantage[index],
+        jnp.where(real[:, None], t.step_id[index], NO_STEP),
+        t.weights[0][index],
+        t.weights[1][index],
+        settings.policy_objective,
+        t.traj_id.shape[0],
+        entropy,
+        ref_log_prob_SL=None if t.ref_log_prob is None else t.ref_log_prob[index],
+        ratio_sums=coupled,
+        traj_id_B=t.traj_id if settings.objective.ratio == "trajectory" else None,
+    )
+
+
+def coupled_sums(axis: Axis, policy, params, t: Tables, order_S, count, settings):
+    """For a ratio that couples sequences, Σ log-ratio and token count per step of the
+    minibatch, over all slices and devices; None for any other ratio.
+    """
+    if settings.objective.ratio not in objective.COUPLED:
+        return None
     rows = t.traj_id.shape[0]
 
     def body(sums, index, real):
@@ -95,7 +98,8 @@ def _ratio_sums(policy, params, t: Tables, order_S, count, settings):
         return jax.tree.map(jnp.add, sums, more)
 
     zero = objective.RatioSums(jnp.zeros((rows,)), jnp.zeros((rows,)))
-    return microbatch.walk(body, zero, order_S, count, settings.microbatch)
+    walked = microbatch.walk(body, zero, order_S, count, settings.microbatch)
+    return axis.sum(walked)
 
 
 def of_critic(
@@ -112,51 +116,66 @@ def of_critic(
 
     def body(index, real):
         inputs = forward.select(t.tokens, index, columns)
-        if t.per_token:
-            mask = t.tokens.response_mask[index]
-            weight, unit = (x[index] for x in t.critic_weights)
-            old, target = t.old_value[index], t.target[index]
-        else:
-            step = t.value_step[index]
-            mask = step != NO_STEP
-            weight = unit = mask.astype(jnp.float32)
-            old, target = masked.take(t.old_value, step), masked.take(t.target, step)
 
         def loss(params):
-            value = critic.apply(params, *inputs)
-            if t.per_token:
-                value = forward.after(value)
-            sums = objective.value_loss(
-                value,
-                old,
-                target,
-                mask & real[:, None],
-                weight,
-                unit,
-                settings.value_clip,
+            sums = value_sums(
+                t, index, real, critic.apply(params, *inputs), settings.value_clip
             )
             return sums.loss, sums
 
         return jax.grad(loss, has_aux=True)(params)
 
-    return _add_up(body, params, order_S, count, settings.microbatch)
+    return add_up(body, params, order_S, count, settings.microbatch)
 
 
-def _add_up(part, params, order_S, count, size: int) -> tuple[dict, LossSums]:
-    """Adds `part(index, real) → (gradient, sums)` over the first `count` of order_S."""
+def value_sums(t: Tables, index, real, value, value_clip) -> LossSums:
+    """The critic's loss over a slice of sequences, from its values [m, columns]."""
+    if t.per_token:
+        value, mask = forward.after(value), t.tokens.response_mask[index]
+        weight, unit = (x[index] for x in t.critic_weights)
+        old, target = t.old_value[index], t.target[index]
+    else:
+        step = t.value_step[index]
+        mask = step != NO_STEP
+        weight = unit = mask.astype(jnp.float32)
+        old, target = masked.take(t.old_value, step), masked.take(t.target, step)
+    return objective.value_loss(
+        value, old, target, mask & real[:, None], weight, unit, value_clip
+    )
+
+
+def add_up(part, params, order_S, count, size: int) -> tuple:
+    """Adds `part(index, real) → (gradient, sums)` over the first `count` of order_S.
+
+    `sums` is a `LossSums` or a tree of them.
+    """
 
     def body(carry, index, real):
         (grads, sums), (more, others) = carry, part(index, real)
-        return jax.tree.map(jnp.add, grads, more), objective.merge(sums, others)
+        merged = jax.tree.map(objective.merge, sums, others, is_leaf=_is_sums)
+        return jax.tree.map(jnp.add, grads, more), merged
 
     shapes = jax.eval_shape(part, order_S[:1], order_S[:1] >= 0)
     zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     return microbatch.walk(body, zero, order_S, count, size)
 
 
-def over_devices(axis: Axis, grads, sums: LossSums) -> tuple[dict, LossSums]:
-    """Gradient and sums of all devices together."""
-    return axis.sum(grads), objective.over_devices(sums, axis)
+def _is_sums(x) -> bool:
+    return isinstance(x, LossSums)
+
+
+def over_devices(axis: Axis, grads, sums) -> tuple:
+    """Gradient and sums (one or a tree of them) of all devices together."""
+
+    def everywhere(x: LossSums) -> LossSums:
+        return objective.over_devices(x, axis)
+
+    return axis.sum(grads), jax.tree.map(everywhere, sums, is_leaf=_is_sums)
+
+
+def mean(grads, count):
+    """The gradient of the mean loss: the one division of summed gradients."""
+    return jax.tree.map(lambda g: masked.divide(g, count), grads)
 
 
 def step(
@@ -166,6 +185,6 @@ def step(
 
     Returns (params, optimizer state, norm of the mean gradient before clipping).
     """
-    grads = jax.tree.map(lambda g: masked.divide(g, count), grads)
+    grads = mean(grads, count)
     change, opt_state = optimizer.update(grads, opt_state, params)
     return optax.apply_updates(params, change), opt_state, optax.tree.norm(grads)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from steppo_jax import credit, masked, objective
 from steppo_jax.credit import CreditBatch, CreditSettings, Estimator
 from steppo_jax.learner import forward
+from steppo_jax.models.heads import ValueHead
 from steppo_jax.parallel import Axis
 from steppo_jax.structs import NO_STEP, Learned, Steps, Tokens
 
@@ -57,25 +58,34 @@ def learn(
     """The `Learned` table under the parameters the iteration starts with, and the
     entropy [S, L] at each response token.
 
+    A critic of its own reads as few columns as it can; a `ValueHead` gets its values
+    from the pass that the policy makes anyway.
+
     Args:
       models, params: (policy, critic or None) and their parameters.
       size: sequences per slice.
     """
     (policy, critic), (policy_params, critic_params) = models, params
-    old_log_prob, entropy = forward.policy_tables(
-        policy, policy_params, tokens, temperature, size
-    )
     S, B = tokens.token.shape[0], steps.num_rows
+    whole, table = estimator.critic == "token", None
+    wanted_S = sequences_read(tokens.value_at, steps.valid, S)
+    wanted_S |= sequences_read(tokens.next_value_at, steps.truncated, S)
+    if isinstance(critic, ValueHead):
+        old_log_prob, entropy, table = forward.shared_tables(
+            policy, critic, params, tokens, wanted_S, temperature, size
+        )
+    else:
+        old_log_prob, entropy = forward.policy_tables(
+            policy, policy_params, tokens, temperature, size
+        )
+        if critic is not None:
+            columns = tokens.token.shape[1] if whole else tokens.prompt_columns
+            table = forward.value_table(
+                critic, critic_params, tokens, wanted_S, columns, size
+            )
     value = next_value = jnp.zeros((B,), jnp.float32)
     token_value = jnp.zeros(tokens.token.shape, jnp.float32)
-    if estimator.critic != "none":
-        whole = estimator.critic == "token"
-        columns = tokens.token.shape[1] if whole else tokens.prompt_columns
-        wanted_S = sequences_read(tokens.value_at, steps.valid, S)
-        wanted_S |= sequences_read(tokens.next_value_at, steps.truncated, S)
-        table = forward.value_table(
-            critic, critic_params, tokens, wanted_S, columns, size
-        )
+    if table is not None:
         next_value = jnp.where(steps.truncated, read(table, tokens.next_value_at), 0.0)
         value = jnp.where(steps.valid, read(table, tokens.value_at), 0.0)
         if whole:
@@ -116,7 +126,9 @@ def assign_credit(
         axis=axis,
     )
     raw = credit.estimate(estimator.name, batch, credit_settings)
-    advantage = credit.normalise(normalise, raw.advantage, batch)
+    advantage = credit.normalise(
+        normalise, raw.advantage, batch, official=credit_settings.official
+    )
     target = raw.value_target
     if estimator.level == "step":
         advantage = batch.to_tokens(advantage)

@@ -23,17 +23,21 @@ class OptimizerSettings:
     adam_b2: float = 0.99
 
     def make(self) -> optax.GradientTransformation:
-        return optax.chain(
-            optax.clip_by_global_norm(self.grad_clip),
-            optax.adamw(
-                self.learning_rate, b2=self.adam_b2, weight_decay=self.weight_decay
-            ),
+        return optax.chain(optax.clip_by_global_norm(self.grad_clip), self.adamw())
+
+    def adamw(self) -> optax.GradientTransformation:
+        """The same without the clip, for a gradient that is clipped already."""
+        return optax.adamw(
+            self.learning_rate, b2=self.adam_b2, weight_decay=self.weight_decay
         )
 
 
 @struct.dataclass
 class LearnerState:
-    """Parameters, optimizer states and counters; `critic` is {} where there is none."""
+    """Parameters, optimizer states and counters.
+
+    `critic` is {} where there is none, and a value head alone on a shared trunk.
+    """
 
     policy: Params
     policy_opt: optax.OptState

@@ -24,10 +24,11 @@ from steppo_jax.learner import (
     learned,
     microbatch,
     minibatches,
+    shared,
 )
 from steppo_jax.learner.gradients import Tables
 from steppo_jax.learner.state import LearnerState, OptimizerSettings, create
-from steppo_jax.models.heads import Critic, Policy
+from steppo_jax.models.heads import Critic, Policy, ValueHead
 from steppo_jax.objective import ObjectiveSettings
 from steppo_jax.parallel import Axis
 from steppo_jax.structs import Steps, Tokens
@@ -56,7 +57,8 @@ class UpdateSettings:
     aggregate: str
     trajectories: int  # per iteration, over all devices, numbered 0, 1, …
     policy: OptimizerSettings
-    critic: OptimizerSettings | None = None
+    critic: OptimizerSettings | None = None  # of a critic with a network of its own
+    critic_coef: float | None = None  # of the value loss, on the policy's trunk
     constant: float | None = None
     value_clip: float | None = None
     kl: KLSettings | None = None
@@ -81,7 +83,7 @@ class Learner:
     """The networks and the settings of a run; holds no arrays."""
 
     policy: Policy
-    critic: Critic | None
+    critic: Critic | ValueHead | None
     settings: UpdateSettings
 
     def init(self, key: jax.Array) -> LearnerState:
@@ -90,29 +92,42 @@ class Learner:
         inputs = (place, place, place + 1)
         policy = self.policy.init(draws.key_of(key, "policy"), *inputs)
         critic = {}
+        if self.on_trunk:
+            inputs = (jnp.zeros((1, 1, self.policy.config.width)),)
         if self.critic is not None:
             critic = self.critic.init(draws.key_of(key, "critic"), *inputs)
         return create(policy, critic, *self.optimizers(), self._reference(policy), key)
+
+    @property
+    def on_trunk(self) -> bool:
+        """Whether the critic reads the policy's hidden states (`learner.shared`)."""
+        return isinstance(self.critic, ValueHead)
 
     def _reference(self, policy):
         """What the reference policy is when a run starts from `policy`."""
         return {} if self.settings.kl is None else jax.tree.map(jnp.copy, policy)
 
     def start_from(self, fresh: LearnerState, policy) -> LearnerState:
-        """The state with given policy parameters; a critic begins with their decoder.
+        """The state with given policy parameters; a critic of its own copies their
+        decoder.
 
         The value head stays as it was made, near zero (docs/official.md §3).
         """
         critic = fresh.critic
-        if self.critic is not None:
+        if self.critic is not None and not self.on_trunk:
             copied = jax.tree.map(jnp.copy, policy["params"]["decoder"])
             critic = {"params": critic["params"] | {"decoder": copied}}
         reference = self._reference(policy)
         return create(policy, critic, *self.optimizers(), reference, fresh.key)
 
     def optimizers(self) -> tuple[optax.GradientTransformation, ...]:
-        """(policy's, critic's); the identity where there is no critic."""
+        """(policy's, critic's); the identity where there is no critic.
+
+        On a shared trunk the two halves of one step, whose gradient is clipped before.
+        """
         s = self.settings
+        if self.on_trunk:
+            return s.policy.adamw(), s.policy.adamw()
         critic = optax.identity() if s.critic is None else s.critic.make()
         return s.policy.make(), critic
 
@@ -136,6 +151,11 @@ class Learner:
         def minibatch(carry, dealt):
             order_S, count = dealt
             parts = {}
+            if self.on_trunk:
+                models = (self.policy, self.critic)
+                return shared.step(
+                    axis, *models, carry, tables, order_S, count, learns, s
+                )
             if self.critic is not None:
                 carry, parts["critic"] = self._critic_step(
                     axis, carry, tables, order_S, count

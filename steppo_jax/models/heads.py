@@ -54,11 +54,25 @@ class Critic(nn.Module):
     def __call__(self, *args, **kwargs) -> jax.Array:
         """Values [S, L] float32; arguments as `Decoder`."""
         x_SLD, _ = Decoder(self.config, name="decoder")(*args, **kwargs)
-        # Near zero at first: the random values of a fresh head do damage.
-        init = nn.initializers.normal(0.01)
-        head = nn.Dense(1, kernel_init=init, name="head", dtype=jnp.float32)
-        value_SL1 = head(x_SLD)
-        return value_SL1[..., 0].astype(jnp.float32)
+        return _value(x_SLD)
+
+
+class ValueHead(nn.Module):
+    """A critic without a network of its own: it reads the policy's hidden states."""
+
+    @nn.compact
+    def __call__(self, x_SLD: jax.Array) -> jax.Array:
+        """Values [S, L] float32 of hidden states [S, L, D]."""
+        return _value(x_SLD)
+
+
+def _value(x_SLD: jax.Array) -> jax.Array:
+    """One number per place, by a layer `head` of the module that calls this."""
+    # Near zero at first: the random values of a fresh head do damage.
+    init = nn.initializers.normal(0.01)
+    head = nn.Dense(1, kernel_init=init, name="head", dtype=jnp.float32)
+    value_SL1 = head(x_SLD)
+    return value_SL1[..., 0].astype(jnp.float32)
 
 
 def log_prob_and_entropy(

@@ -88,6 +88,8 @@ def _credit(values: Values) -> None:
         _needs(values, f"credit.{option}", used, user, example)
     for need in estimator.required:
         _one_of(values, _several(need), user)
+    if values["credit.official"]:
+        _official(values, estimator)
     if estimator.needs_branching:
         rule = "needs an actor that branches episodes, which is not here yet"
         remedy = "use another estimator; credit.from_rows has it"
@@ -96,6 +98,19 @@ def _credit(values: Values) -> None:
     if estimator.needs_groups and size < 2:
         rule = f"{user} compares the trajectories of one task"
         raise refuse("rollout.group_size", size, rule, "set 2 or more")
+
+
+def _official(values: Values, estimator: credit.Estimator) -> None:
+    """The twin exists, and nothing is set that it would ignore."""
+    if not estimator.has_official:
+        twins = [n for n in credit.names() if credit.get(n).has_official]
+        rule = f"credit.estimator={estimator.name} is not in the official code"
+        remedy = f"set --config.credit.official=false, or use {', '.join(twins)}"
+        raise refuse("credit.official", True, rule, remedy)
+    if values["env.on_time_limit"] == "bootstrap":
+        rule = "credit.official=True takes the value beyond a limit as 0"
+        remedy = "set --config.env.on_time_limit=terminal or credit.official=false"
+        raise refuse("env.on_time_limit", "bootstrap", rule, remedy)
 
 
 def _several(need: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -138,7 +153,11 @@ def _critic(values: Values) -> None:
         raise refuse("critic.kind", kind, rule, remedy)
     user = f"critic.kind={kind}"
     has = kind != "none"
-    _needs(values, "critic.learning_rate", has, user, 2e-3)
+    trunk = values["critic.trunk"]
+    of_trunk = f"critic.trunk={trunk}" if has else user
+    _needs(values, "critic.coef", has and trunk == "shared", of_trunk, 0.5)
+    _needs(values, "critic.trunk", has, user, "own")
+    _needs(values, "critic.learning_rate", trunk == "own", of_trunk, 2e-3)
     _needs(values, "critic.warmup_iterations", has, user, 5)
     if not has:
         _needs(values, "critic.value_clip", False, user, None)

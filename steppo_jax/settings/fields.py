@@ -81,6 +81,7 @@ TREE: dict[str, Any] = {
         "token_gamma": optional(float),  # bi_level_gae: discount inside a step
         "step_weight": optional(float),  # gigpo: weight of the step advantage
         "normalise": needed(str),  # none | batch | token_batch | group
+        "official": False,  # the official code's choices (docs/official.md §1, §4)
         "divide_by_std": optional(bool),  # groups: (R − mean) or (R − mean)/std
     },
     "objective": {
@@ -105,9 +106,13 @@ TREE: dict[str, Any] = {
     },
     "critic": {
         "kind": needed(str),  # none | step | token, as the estimator needs
-        "learning_rate": optional(float, 2e-3),
+        "trunk": optional(str, "own"),  # a network of its own | shared: the policy's
+        "coef": optional(
+            float
+        ),  # shared: of the value loss, which trains the trunk too
+        "learning_rate": optional(float, 2e-3),  # own; shared: the policy's
         "value_clip": optional(float),  # largest change of V that counts; None = off
-        "warmup_iterations": optional(int, 5),  # critic only, policy rests
+        "warmup_iterations": optional(int, 5),  # critic (shared: its head) only
     },
     "learner": {
         "epochs": 1,  # passes over one rollout

@@ -6,4 +6,8 @@ from typing import Any
 
 # Dotted name of a field added after version 0.1 → the value that does what runs did
 # before it. Only these may be missing from a stored config.
-ADDED: dict[str, Any] = {}
+ADDED: dict[str, Any] = {
+    "credit.official": False,
+    "critic.trunk": "own",
+    "critic.coef": None,
+}

@@ -12,6 +12,7 @@ from steppo_jax.objective import AGGREGATES, KL_KINDS, RATIOS
 
 KL_PLACES = ("loss", "reward")
 CRITICS = ("none", "step", "token")
+TRUNKS = ("own", "shared")
 TIME_LIMITS = ("terminal", "bootstrap")
 POSITIONS = ("learned", "rope")
 DECODINGS = ("sampled", "greedy")
@@ -83,6 +84,7 @@ RANGES: dict[str, Range] = {
     "credit.token_gamma": within(0, 1),
     "credit.step_weight": at_least(0),
     "credit.normalise": one_of(NORMALISE),
+    "credit.official": ANY,
     "credit.divide_by_std": ANY,
     "objective.ratio": one_of(RATIOS),
     "objective.clip_low": between(0, 1),
@@ -99,6 +101,8 @@ RANGES: dict[str, Range] = {
     "policy.weight_decay": at_least(0),
     "policy.adam_b2": between(0, 1),
     "critic.kind": one_of(CRITICS),
+    "critic.trunk": one_of(TRUNKS),
+    "critic.coef": above(0),
     "critic.learning_rate": above(0),
     "critic.value_clip": above(0),
     "critic.warmup_iterations": at_least(0),

@@ -17,7 +17,7 @@ def parse(kind: type, text: str) -> Any:
 
     Raises ValueError with the rule where the text does not fit the type.
     """
-    if text in ("None", "none"):
+    if text == "None" or (text == "none" and kind is not str):  # a name may be "none"
         return None
     if kind is bool:
         if text.lower() not in BOOLEANS:
