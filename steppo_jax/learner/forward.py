@@ -14,6 +14,9 @@ from steppo_jax.models.heads import (
 )
 from steppo_jax.structs import Tokens
 
+# Numbers of a table of logits [places, V] that may exist at once: 64 MiB.
+LOGITS_AT_ONCE = 2**24
+
 
 def select(tokens: Tokens, index: jax.Array, columns: int | None = None):
     """(token, position, segment) of some sequences, up to `columns` places."""
@@ -33,8 +36,8 @@ def log_probs(
 
     Place 0 holds 0. Only response places mean anything; callers mask.
     """
-    logits, _ = policy.apply(params, *inputs)
-    return _of_tokens(logits, inputs[0], temperature)
+    x_mLD, _ = policy.apply(params, *inputs, method="hidden")
+    return _of_tokens(policy, params, x_mLD, inputs[0], temperature)
 
 
 def log_probs_and_values(
@@ -53,15 +56,37 @@ def log_probs_and_values(
     """
     of_policy, of_head = params
     x_mLD, _ = policy.apply(of_policy, *inputs, method="hidden")
-    logits = policy.apply(of_policy, x_mLD, method="logits")
     read = jnp.where(trains_trunk, x_mLD, jax.lax.stop_gradient(x_mLD))
     value = head.apply(of_head, read)
-    return *_of_tokens(logits, inputs[0], temperature), value
+    found = _of_tokens(policy, of_policy, x_mLD, inputs[0], temperature)
+    return *found, value
 
 
-def _of_tokens(logits, token, temperature: float) -> tuple[jax.Array, jax.Array]:
-    """What the logits [m, L, V] say of the token after each place, put at the token."""
-    log_prob, entropy = log_prob_and_entropy(logits[:, :-1], token[:, 1:], temperature)
+def _of_tokens(
+    policy: Policy, params, x_mLD, token, temperature: float
+) -> tuple[jax.Array, jax.Array]:
+    """log π and entropy of the token after each place, put at the token.
+
+    Logits of more than LOGITS_AT_ONCE numbers are never held: they are made and used
+    a few places at a time, and made again in the backward pass.
+    """
+
+    def read(x_nD, token_n):
+        logits = policy.apply(params, x_nD, method="logits")
+        return log_prob_and_entropy(logits, token_n, temperature)
+
+    before, after_ = x_mLD[:, :-1], token[:, 1:]
+    places, V = after_.size, policy.config.vocabulary
+    if places * V <= LOGITS_AT_ONCE:
+        log_prob, entropy = read(before, after_)
+    else:
+        chunk = max(LOGITS_AT_ONCE // V, 1)
+        pad = -places % chunk
+        x_cnD = jnp.pad(before.reshape(places, -1), ((0, pad), (0, 0)))
+        x_cnD = x_cnD.reshape(-1, chunk, x_cnD.shape[-1])
+        token_cn = jnp.pad(after_.reshape(-1), (0, pad)).reshape(-1, chunk)
+        out = jax.lax.map(jax.checkpoint(lambda each: read(*each)), (x_cnD, token_cn))
+        log_prob, entropy = (x.reshape(-1)[:places].reshape(after_.shape) for x in out)
 
     def shift(x):
         return jnp.pad(x, ((0, 0), (1, 0)))
