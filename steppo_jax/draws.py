@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import jax
 
-JOBS = ("policy", "critic", "deal", "tasks", "rollout", "clone")
+JOBS = ("policy", "critic", "deal", "tasks", "rollout", "clone", "branches")
 
 
 def key_of(key: jax.Array, job: str) -> jax.Array:

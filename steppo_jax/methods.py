@@ -145,6 +145,18 @@ METHODS: dict[str, Method] = {
         "return of the trajectory, normalised over the task's steps (arXiv 2508.03680)",
         _critic_free("trajectory_return", "none", credit__divide_by_std=True),
     ),
+    "monte_carlo": Method(
+        "advantage of each step measured by playing on from its state: slow, no bias",
+        _critic_free("monte_carlo", "batch", **ONE_EACH)
+        | _grid(
+            critic="none",
+            branching__branches=8,
+            branching__gamma=0.99,  # per step
+            objective__ratio="step",
+            objective__clip_low=0.03,
+            objective__clip_high=0.03,
+        ),
+    ),
     "bi_level": Method(
         "GAE over steps, then over the tokens inside each (arXiv 2510.16907)",
         _grid(
@@ -192,7 +204,7 @@ def apply(config: ml_collections.ConfigDict, name: str) -> None:
     fields = METHODS[name].fields
     critic_free = fields["critic.kind"] == "none"
     for field, spec in FIELDS.items():
-        in_grid = field.startswith(("credit.", "objective."))
+        in_grid = field.startswith(("credit.", "branching.", "objective."))
         unused = in_grid or (critic_free and field.startswith("critic."))
         if field in fields:
             config.update_from_flattened_dict({field: fields[field]})

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from steppo_jax import credit, draws, envs
+from steppo_jax.actor import branch
+from steppo_jax.actor.branch import BranchSettings
 from steppo_jax.actor.rollout import Rollout, RolloutSettings, policy_speaks, rollout
 from steppo_jax.credit import CreditSettings
 from steppo_jax.envs.base import Environment
@@ -92,6 +94,7 @@ class Programs:
         """(state) → Rollout of the current iteration, laid out over the devices."""
         groups, size = self.config.rollout.groups, self.config.rollout.group_size
         play = self.play_settings("sampled")
+        branching = self.branching
 
         def body(axis: Axis, state: LearnerState) -> Rollout:
             here = groups * size // axis.size
@@ -106,7 +109,7 @@ class Programs:
             key_N = jax.vmap(jax.random.fold_in, (None, 0))(task_key, group_N)
             task_N = jax.vmap(lambda k: self.env.sample_task(k, "train"))(key_N)
             speak = policy_speaks(self.learner.policy, state.policy, self.env, play)
-            return rollout(
+            rolled = rollout(
                 speak,
                 self.env,
                 play,
@@ -115,7 +118,20 @@ class Programs:
                 traj_N,
                 group_N,
                 state.num_updates,
+                keep_states=branching is not None,
             )
+            if branching is None:
+                return rolled
+            advantage_B, _ = branch.advantages(
+                speak,
+                self.env,
+                play,
+                rolled,
+                now("branches"),
+                branching,
+            )
+            steps = rolled.steps.replace(branch_advantage=advantage_B)
+            return rolled.replace(steps=steps, start=None)
 
         return self.devices.compile(body)
 
@@ -127,6 +143,13 @@ class Programs:
     @property
     def trajectories_per_device(self) -> int:
         return self.learner.settings.trajectories // self.devices.count
+
+    @property
+    def branching(self) -> BranchSettings | None:
+        """What the actor measures by branching, where credit needs it."""
+        if self.config.branching.branches is None:
+            return None
+        return BranchSettings(**self.config.branching.to_dict())
 
     def play_settings(self, decoding: str) -> RolloutSettings:
         env = self.config.env

@@ -12,7 +12,14 @@ from configs import household
 from steppo_jax import programs, settings
 from steppo_jax.settings.ranges import RANGES
 
-METHODS = ("steppo", "ppo", "grpo", "gigpo", "bi_level")  # use all fields together
+METHODS = (
+    "steppo",
+    "ppo",
+    "grpo",
+    "gigpo",
+    "bi_level",
+    "monte_carlo",
+)  # use all fields together
 PACKAGE = pathlib.Path(steppo_jax.__file__).parent
 
 # Field → another value that every preset (or those named) accepts, and what must
@@ -46,6 +53,8 @@ OTHER = {
     "credit.normalise": "group",
     "credit.official": True,
     "credit.divide_by_std": False,
+    "branching.branches": 3,
+    "branching.gamma": 0.9,
     "objective.ratio": None,  # filled in by `other`
     "objective.clip_low": 0.1,
     "objective.clip_high": 0.3,
@@ -102,21 +111,24 @@ NEIGHBOUR = {
     "kl.coef": 0.2,
     "kl.place": "reward",
 }
-CRITIC_FREE = ("grpo", "gigpo")
+CRITIC_FREE = ("grpo", "gigpo", "monte_carlo")
+NO_BRANCHES = tuple(m for m in METHODS if m != "monte_carlo")
 REFUSED_BY = {
     "env.on_time_limit": CRITIC_FREE,
-    "credit.gamma": ("grpo",),
+    "credit.gamma": ("grpo", "monte_carlo"),
+    "branching.branches": NO_BRANCHES,
+    "branching.gamma": NO_BRANCHES,
     "credit.lam": CRITIC_FREE,
     "credit.lam_alpha": CRITIC_FREE,
-    "credit.token_gamma": ("steppo", "ppo", "grpo", "gigpo"),
-    "credit.step_weight": ("steppo", "ppo", "grpo", "bi_level"),
+    "credit.token_gamma": ("steppo", "ppo", "grpo", "gigpo", "monte_carlo"),
+    "credit.step_weight": ("steppo", "ppo", "grpo", "bi_level", "monte_carlo"),
     "critic.trunk": CRITIC_FREE,
     "critic.coef": CRITIC_FREE,
     "critic.learning_rate": CRITIC_FREE,
     "critic.value_clip": CRITIC_FREE,
     "critic.warmup_iterations": CRITIC_FREE,
-    "credit.official": ("bi_level",),
-    "credit.divide_by_std": ("steppo", "ppo", "bi_level"),
+    "credit.official": ("bi_level", "monte_carlo"),
+    "credit.divide_by_std": ("steppo", "ppo", "bi_level", "monte_carlo"),
 }
 # These name the point of the grid itself; each has its own test below.
 NAMES = {"preset", "env.name", "credit.estimator", "critic.kind"}
@@ -159,6 +171,7 @@ def effects(config) -> tuple:
         p.env,
         p.play_settings("sampled"),
         p.clone_settings(),
+        p.branching,
         (config.rollout.groups, config.rollout.group_size),
     )
 

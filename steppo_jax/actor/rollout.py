@@ -36,6 +36,8 @@ class Rollout:
     steps: Steps  # B = N·T rows, trajectory by trajectory
     tokens: Tokens
     outcome: dict[str, jax.Array]  # [N] each: the environment's metrics, return, steps
+    # (environment's state, prompt) [B] that each step started from, if asked for
+    start: tuple[object, jax.Array] | None = None
 
 
 @struct.dataclass
@@ -47,6 +49,7 @@ class _Moment:
     reward: jax.Array  # [N]
     terminated: jax.Array  # [N]
     alive: jax.Array  # [N] bool, False once an episode is over
+    state: object | None  # the environment's, before the step, if kept
 
 
 def policy_speaks(
@@ -78,6 +81,7 @@ def rollout(
     traj_id_N: jax.Array,
     group_id_N: jax.Array,
     policy_version: jax.Array,
+    keep_states: bool = False,
 ) -> Rollout:
     """Plays N episodes to their end or to `settings.max_steps`.
 
@@ -101,6 +105,7 @@ def rollout(
             reward=jnp.where(alive_N, reward_N, 0.0),
             terminated=ended_N,
             alive=alive_N,
+            state=state if keep_states else None,
         )
         # A finished episode stands still, so its last state tells how it ended.
         state, prompt_NP = keep(alive_N, (after, seen_NP), (state, prompt_NP))
@@ -127,7 +132,8 @@ def rollout(
         next_prompt_NP=last_NP if bootstrap else None,
         next_row_of_N=jnp.where(alive_N, last_row_N, -1) if bootstrap else None,
     )
-    return Rollout(steps=steps, tokens=tokens, outcome=outcome)
+    start = (flat.state, flat.prompt) if keep_states else None
+    return Rollout(steps=steps, tokens=tokens, outcome=outcome, start=start)
 
 
 def fold(key_N: jax.Array, data) -> jax.Array:

@@ -90,10 +90,13 @@ def _credit(values: Values) -> None:
         _one_of(values, _several(need), user)
     if values["credit.official"]:
         _official(values, estimator)
-    if estimator.needs_branching:
-        rule = "needs an actor that branches episodes, which is not here yet"
-        remedy = "use another estimator; credit.from_rows has it"
-        raise refuse("credit.estimator", name, rule, remedy)
+    branches = estimator.needs_branching
+    _needs(values, "branching.branches", branches, user, 8)
+    _needs(values, "branching.gamma", branches, user, 0.99)
+    if branches and values["env.on_time_limit"] == "bootstrap":
+        rule = f"{user} plays to the limit and no further, and has no critic beyond it"
+        remedy = "set env.on_time_limit=terminal or use a critic method"
+        raise refuse("env.on_time_limit", "bootstrap", rule, remedy)
     size = values["rollout.group_size"]
     if estimator.needs_groups and size < 2:
         rule = f"{user} compares the trajectories of one task"

@@ -84,6 +84,10 @@ TREE: dict[str, Any] = {
         "official": False,  # the official code's choices (docs/official.md §1, §4)
         "divide_by_std": optional(bool),  # groups: (R − mean) or (R − mean)/std
     },
+    "branching": {  # what the actor measures for credit.estimator=monte_carlo
+        "branches": optional(int),  # episodes played on from the state of every step
+        "gamma": optional(float),  # discount of their rewards, per step
+    },
     "objective": {
         "ratio": needed(str),  # token | step
         "clip_low": needed(float),  # ratio is kept in [1 − low, 1 + high]

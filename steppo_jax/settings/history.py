@@ -8,6 +8,8 @@ from typing import Any
 # before it. Only these may be missing from a stored config.
 ADDED: dict[str, Any] = {
     "credit.official": False,
+    "branching.branches": None,
+    "branching.gamma": None,
     "critic.trunk": "own",
     "critic.coef": None,
 }

@@ -86,6 +86,8 @@ RANGES: dict[str, Range] = {
     "credit.normalise": one_of(NORMALISE),
     "credit.official": ANY,
     "credit.divide_by_std": ANY,
+    "branching.branches": at_least(1),
+    "branching.gamma": within(0, 1),
     "objective.ratio": one_of(RATIOS),
     "objective.clip_low": between(0, 1),
     "objective.clip_high": above(0),
