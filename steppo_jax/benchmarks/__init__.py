@@ -1,1 +1,1 @@
-"""How long the parts of a run take, always beside something measured in the same run."""
+"""How long the parts of a run take, beside something measured in the same run."""

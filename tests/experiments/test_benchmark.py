@@ -46,7 +46,7 @@ def test_the_json_line_has_every_estimator_and_where_it_ran(capsys, monkeypatch)
 def test_a_missed_limit_is_said():
     row = {"call": "x", "seconds": 1, "spread": 0, "cpu_seconds": 1, "ratio": 5.0}
     cells = [
-        list(benchmark.show([row | {"limit": limit}]).columns[-1].cells)[0]
+        next(iter(benchmark.show([row | {"limit": limit}]).columns[-1].cells))
         for limit in (4.0, 6.0, None)
     ]
     assert cells == ["4 missed", "6", ""]
