@@ -19,7 +19,7 @@ ROWS = (
     | {"weights", "engine"},
     {"methods", "evaluate", "warm_start", "chat"},
     {"programs", "panels", "checkpoint", "progress", "run_record"},
-    {"metrics", "closing"},
+    {"metrics", "closing", "benchmarks"},
     {"report", "comparison"},
     {"train"},
 )
