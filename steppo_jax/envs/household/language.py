@@ -1,8 +1,6 @@
-"""The words of the household, and responses: thought ; action <eos>.
+"""The words of the household, and its responses (`envs.responses`).
 
-A response is read from its end: what stands after the last ';' before the first
-<eos> must be one action, word for word. What stands before that ';' is thought,
-free and without effect. Anything else is malformed, a cut response too.
+What a response says must be one action, word for word; anything else is malformed.
 """
 
 from __future__ import annotations
@@ -11,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from steppo_jax.envs import responses
 from steppo_jax.envs.household import rules
-from steppo_jax.vocabulary import EOS, PAD, SEP, SPECIAL, Vocabulary
+from steppo_jax.vocabulary import Vocabulary
 
 NO_WORD = "."  # stands in a slot of the observation that has nothing to say
 THOUGHTS = ("think", "hmm", "now", "next")  # what the expert thinks
@@ -55,18 +54,12 @@ ACTION_TOKENS = np.stack(
 
 def response_length(think_tokens: int) -> int:
     """Places a response needs: a thought and its ';', the action, <eos>."""
-    return ACTION_LENGTH + (think_tokens + 1 if think_tokens else 0)
+    return responses.length(ACTION_LENGTH, think_tokens)
 
 
 def action_of(response: jax.Array) -> jax.Array:
     """[] int32, the action a response [L] means, or MALFORMED."""
-    places = jnp.arange(response.shape[0])
-    ends = jnp.min(jnp.where(response == EOS, places, response.shape[0]))
-    said = jnp.where(places <= ends, response, PAD)
-    start = jnp.max(jnp.where(said == SEP, places + 1, 0))
-    # Places beyond the response read as padding, never as another token.
-    padded = jnp.concatenate([said, jnp.full(ACTION_LENGTH, PAD, said.dtype)])
-    spoken = jax.lax.dynamic_slice(padded, (start,), (ACTION_LENGTH,))
+    spoken = responses.spoken(response, ACTION_LENGTH)
     match = jnp.all(jnp.asarray(ACTION_TOKENS) == spoken[None, :], axis=1)
     # Every action holds its <eos>, so none can match by its beginning alone.
     return jnp.where(jnp.any(match), jnp.argmax(match), rules.MALFORMED).astype(
@@ -75,36 +68,12 @@ def action_of(response: jax.Array) -> jax.Array:
 
 
 def say(action: jax.Array, key: jax.Array, think_tokens: int) -> jax.Array:
-    """[response_length] tokens: 0 … think_tokens words of thought, ';', the action.
-
-    Consumes key.
-    """
+    """[response_length] tokens: thought, ';', the action. Consumes key."""
+    thoughts = jnp.asarray([ID[word] for word in THOUGHTS], jnp.int32)
     action_tokens = jnp.asarray(ACTION_TOKENS)[action]
-    if not think_tokens:
-        return action_tokens
-    count_key, word_key = jax.random.split(key)
-    num_thoughts = jax.random.randint(count_key, (), 0, think_tokens + 1)
-    places = jnp.arange(response_length(think_tokens))
-    thought_ids = jnp.asarray([ID[word] for word in THOUGHTS], jnp.int32)
-    thought = jax.random.choice(word_key, thought_ids, places.shape)
-    start = jnp.where(num_thoughts > 0, num_thoughts + 1, 0)
-    blank = jnp.full(places.shape, PAD, jnp.int32)
-    spoken = jax.lax.dynamic_update_slice(blank, action_tokens, (start,))
-    before = jnp.where(places < num_thoughts, thought, SEP)
-    return jnp.where(places < start, before, spoken)
+    return responses.say(action_tokens, key, think_tokens, thoughts)
 
 
 def tokens_of(text: str, words: Vocabulary, think_tokens: int) -> jax.Array:
-    """[response_length] tokens of a response written as text.
-
-    Case and spacing do not matter. A policy that writes text must meet the same
-    world as one that writes tokens, so text that cannot be said (unknown words,
-    too long) raises nothing: it gives the empty response, which is malformed.
-    """
-    length = response_length(think_tokens)
-    said = text.lower().replace(";", " ; ").split()
-    fit = len(said) < length and all(
-        word in words.id and (word == ";" or word not in SPECIAL) for word in said
-    )
-    response = " ".join([*(said if fit else []), "<eos>"])
-    return jnp.asarray(words.encode(response, length=length))
+    """[response_length] tokens of text; what cannot be said is malformed."""
+    return responses.tokens_of(text, words, response_length(think_tokens))

@@ -15,12 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from steppo_jax.envs import hashing
+from steppo_jax.envs import drawing, hashing
 from steppo_jax.envs.base import PANELS
+from steppo_jax.envs.drawing import pick
 from steppo_jax.envs.household import rules
 from steppo_jax.envs.household.rules import Task
 
-PANEL_SIZE = 512
 SEEN_ONE_IN = 8
 # Each object three times, each attribute four times, each receptacle twice.
 UNSEEN_GOALS = (
@@ -54,17 +54,13 @@ _NUM_BITS = 2 + rules.NUM_OBJECTS
 
 def check_name(panel: str) -> None:
     """ValueError unless `panel` is a panel."""
-    if panel not in PANELS:
-        raise ValueError(f"panel: {panel!r} is not one of {', '.join(PANELS)}")
+    drawing.check_name(panel, PANELS)
 
 
 def _draw(bits: jax.Array, panel: str) -> Task:
     """A task from random bits [_NUM_BITS] uint32; `in_panel` may still refuse it."""
     goals = jnp.asarray(_UNSEEN if panel == "unseen" else _KNOWN)
     storage, num_places = jnp.asarray(rules.STORAGE), len(rules.STORAGE)
-
-    def pick(bits, number):  # the remainder's bias is below 1e-7
-        return (bits % np.uint32(number)).astype(jnp.int32)
 
     goal_object, goal_attribute, goal_receptacle = goals[pick(bits[0], len(goals))]
     # The goal object goes to one of the places that are not the goal.
@@ -91,33 +87,19 @@ def in_panel(task: Task, panel: str) -> jax.Array:
 def sample_task(key: jax.Array, panel: str) -> Task:
     """A random task of `panel`; jittable. Consumes key."""
     check_name(panel)
-
-    def draw(key):
-        key, bits_key = jax.random.split(key)
-        return key, _draw(jax.random.bits(bits_key, (_NUM_BITS,), jnp.uint32), panel)
-
-    def refused(carry):
-        return ~in_panel(carry[1], panel)
-
-    return jax.lax.while_loop(refused, lambda carry: draw(carry[0]), draw(key))[1]
+    return drawing.sample(
+        key, _NUM_BITS, lambda b: _draw(b, panel), lambda t: in_panel(t, panel)
+    )
 
 
 @functools.cache
 def _frozen(name: str) -> Task:
-    """The tasks of a panel as NumPy arrays, in the order their hashes come."""
-    first = PANELS.index(name) << 24  # panels draw from disjoint runs of a counter
-    with jax.ensure_compile_time_eval():
-        counter = first + jnp.arange(32 * PANEL_SIZE * _NUM_BITS, dtype=jnp.uint32)
-        bits = hashing.mix(counter).reshape(-1, _NUM_BITS)
-        drawn = jax.jit(jax.vmap(lambda b: _draw(b, name)))(bits)
-        kept = np.asarray(jax.jit(jax.vmap(lambda t: in_panel(t, name)))(drawn))
-    drawn = jax.tree.map(lambda x: np.asarray(x)[kept], drawn)
-    rows = np.concatenate(
-        [x.reshape(len(x), -1) for x in jax.tree.leaves(drawn)], axis=1
+    return drawing.frozen(
+        PANELS.index(name),
+        _NUM_BITS,
+        lambda b: _draw(b, name),
+        lambda t: in_panel(t, name),
     )
-    first_of_each = np.unique(rows, axis=0, return_index=True)[1]
-    chosen = np.sort(first_of_each)[:PANEL_SIZE]
-    return jax.tree.map(lambda x: x[chosen], drawn)
 
 
 def frozen(name: str) -> Task:
