@@ -10,16 +10,14 @@ DIR/evaluations/PANEL.jsonl; the same command gives the same numbers again.
 
 from __future__ import annotations
 
-import contextlib
 import pathlib
 
-import jax
 from absl import flags
 from rich.console import Console
 
 from experiments import devices, entry
+from experiments.restored import restore
 from steppo_jax import closing, panel_records, panels, programs, run_record, settings
-from steppo_jax.checkpoint import Checkpoints
 from steppo_jax.panel_records import Kind
 
 WORKDIR = entry.define_workdir()
@@ -27,20 +25,6 @@ PANEL = flags.DEFINE_multi_string("panel", [], "Panel to play; default: the run'
 DECODING = flags.DEFINE_enum("decoding", None, ["sampled", "greedy"], "How to decode.")
 SEED = flags.DEFINE_integer("seed", None, "Seed of the sampling.", lower_bound=0)
 CHECKPOINT = flags.DEFINE_string("checkpoint", "latest", "latest, or an iteration.")
-
-
-def restore(p: programs.Programs, workdir: pathlib.Path):
-    """(iteration, learner state) of the wanted checkpoint; changes nothing on disk."""
-    fresh = jax.jit(p.learner.init)(jax.random.key(p.config.seed))
-    folder = Checkpoints(workdir / "checkpoints", read_only=True)
-    with contextlib.closing(folder) as checkpoints:
-        if CHECKPOINT.value.isdigit():
-            iteration = int(CHECKPOINT.value)
-            return iteration, checkpoints.restore(iteration, fresh)
-        if CHECKPOINT.value != "latest":
-            entry.stop(f"--checkpoint={CHECKPOINT.value}: give latest or an iteration")
-        found = checkpoints.restore_latest(fresh)
-    return found or entry.stop(f"workdir {workdir} has no checkpoint yet; train first")
 
 
 def main() -> None:
@@ -55,7 +39,7 @@ def main() -> None:
     settings.check(config)
     p = programs.build(config)
     run_record.check_environment(record, p.env.version)
-    iteration, state = restore(p, workdir)
+    iteration, state = restore(p, workdir, CHECKPOINT.value)
     params, evaluator = p.devices.replicate(state.policy), p.evaluator(decoding)
     kind = Kind(iteration, decoding, SEED.value or 0)
     found = []

@@ -19,7 +19,7 @@ ROWS = (
     | {"weights", "engine"},
     {"methods", "evaluate", "warm_start", "chat"},
     {"programs", "panels", "checkpoint", "progress", "run_record"},
-    {"metrics", "closing", "benchmarks"},
+    {"metrics", "closing", "benchmarks", "fidelity"},
     {"report", "comparison"},
     {"train"},
 )
