@@ -27,9 +27,9 @@ def programs_for(config: ConfigDict, critic: str) -> Programs:
     with changed.unlocked():
         methods.apply(changed, PRESETS[critic])
         changed.credit.gamma = 1.0
-        for field in ("trunk", "coef", "learning_rate", "warmup_iterations"):
-            default = settings.FIELDS[f"critic.{field}"].default
-            changed.critic[field] = default
+        changed.critic.warmup_iterations = 0
+        for field in ("trunk", "coef", "learning_rate"):
+            changed.critic[field] = settings.FIELDS[f"critic.{field}"].default
     settings.check(changed)
     p = programs.build(changed)
     frozen = dataclasses.replace(p.learner.settings, critic_warmup=NEVER)

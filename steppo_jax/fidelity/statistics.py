@@ -62,7 +62,8 @@ def of_all(
 
 
 def _score(values: np.ndarray) -> Score:
-    return Score(float(values[0]), float(np.nanstd(values[1:])))
+    drawn = values[1:][np.isfinite(values[1:])]  # a draw may hold nothing that varies
+    return Score(float(values[0]), float(drawn.std()) if len(drawn) else np.nan)
 
 
 def _sums(x: np.ndarray, y: np.ndarray, cluster: np.ndarray, C: int) -> np.ndarray:
