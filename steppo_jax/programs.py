@@ -15,6 +15,7 @@ from steppo_jax.actor import branch
 from steppo_jax.actor.branch import BranchSettings
 from steppo_jax.actor.rollout import Rollout, RolloutSettings, policy_speaks, rollout
 from steppo_jax.credit import CreditSettings
+from steppo_jax.envs import context
 from steppo_jax.envs.base import Environment
 from steppo_jax.evaluate import Evaluator
 from steppo_jax.learner.state import LearnerState, OptimizerSettings
@@ -175,7 +176,8 @@ class Programs:
 
 def build(config: ConfigDict) -> Programs:
     """Programs for a config that `settings.check` has accepted; compiles nothing."""
-    env = envs.make(**config.env.to_dict())
+    own = envs.make(**config.env.to_dict())
+    env = context.wrap(own, config.context.policy, config.context.turns)
     decoder = decoder_config(config, env)
     settings = update_settings(config)
     critic = None

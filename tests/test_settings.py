@@ -31,6 +31,8 @@ OTHER = {
     "env.max_steps": 12,
     "env.think_tokens": 2,
     "env.on_time_limit": "bootstrap",
+    "context.policy": "append",
+    "context.turns": 2,
     "model.width": 32,
     "model.layers": 1,
     "model.heads": 8,
@@ -92,6 +94,7 @@ OTHER = {
     "trajectories": 1,
 }
 WITH = {  # what else must change so that the value is possible
+    "context.turns": {"context.policy": "last"},
     "model.positions": {"model.rope_theta": 1e4},
     "model.rope_theta": {"model.positions": "rope"},
     "objective.constant": {"objective.aggregate": "constant"},
@@ -103,6 +106,7 @@ WITH = {  # what else must change so that the value is possible
     "kl.place": {"kl.kind": "k1", "kl.coef": 0.1},
 }
 NEIGHBOUR = {
+    "context.turns": 3,
     "model.rope_theta": 500.0,
     "objective.constant": 1.0,
     "credit.lam_alpha": 0.5,
@@ -228,7 +232,9 @@ def assert_helpful(error, field: str, value) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("field", ["model.rope_theta", "objective.constant"])
+@pytest.mark.parametrize(
+    "field", ["context.turns", "model.rope_theta", "objective.constant"]
+)
 def test_values_for_what_no_preset_uses_are_refused(method, field):
     with pytest.raises(settings.ConfigError) as error:
         settings.check(changed(method, field, OTHER[field], alone=True))

@@ -8,6 +8,7 @@ from typing import Any
 import ml_collections
 
 from steppo_jax import credit, envs
+from steppo_jax.envs import context
 from steppo_jax.settings.errors import ConfigError, refuse, unknown
 from steppo_jax.settings.fields import FIELDS, WORDS, find, flat
 from steppo_jax.settings.ranges import broken
@@ -254,10 +255,16 @@ def _environment(values: Values) -> None:
         for name, value in values.items()
         if name.startswith("env.")
     }
+    policy, turns = values["context.policy"], values["context.turns"]
+    _needs(values, "context.turns", policy == "last", f"context.policy={policy}", 2)
     try:
         environment = envs.make(**settings)
     except ValueError as error:
         raise ConfigError(f"config.env: {error}") from None
+    try:
+        context.wrap(environment, policy, turns)
+    except ValueError as error:
+        raise ConfigError(f"config.context.turns: {error}") from None
     for panel in values["eval.panels"]:
         if panel not in environment.panels:
             raise unknown("config.eval.panels", panel, environment.panels)

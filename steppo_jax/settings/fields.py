@@ -55,6 +55,10 @@ TREE: dict[str, Any] = {
         "think_tokens": 4,  # free tokens allowed before the action
         "on_time_limit": "terminal",  # or "bootstrap": V of the true next state
     },
+    "context": {
+        "policy": "rebuilt",  # made anew | last: some earlier turns too | append: all
+        "turns": optional(int),  # last: how many earlier turns stand in the prompt
+    },
     "model": {  # policy and critic are two networks of this shape
         "width": 64,
         "layers": 2,

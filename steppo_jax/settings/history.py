@@ -7,6 +7,8 @@ from typing import Any
 # Dotted name of a field added after version 0.1 → the value that does what runs did
 # before it. Only these may be missing from a stored config.
 ADDED: dict[str, Any] = {
+    "context.policy": "rebuilt",
+    "context.turns": None,
     "credit.official": False,
     "branching.branches": None,
     "branching.gamma": None,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from steppo_jax.credit import KINDS as NORMALISE
+from steppo_jax.envs.context import POLICIES as CONTEXTS
 from steppo_jax.objective import AGGREGATES, KL_KINDS, RATIOS
 
 KL_PLACES = ("loss", "reward")
@@ -63,6 +64,8 @@ RANGES: dict[str, Range] = {
     "env.max_steps": at_least(1),
     "env.think_tokens": at_least(0),
     "env.on_time_limit": one_of(TIME_LIMITS),
+    "context.policy": one_of(CONTEXTS),
+    "context.turns": at_least(1),
     "model.width": at_least(1),
     "model.layers": at_least(1),
     "model.heads": at_least(1),
