@@ -14,6 +14,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from steppo_jax import (
+    anchors,
     closing,
     draws,
     panel_records,
@@ -164,6 +165,7 @@ class _Loop:
     def _iterate(self, iteration: int, state: LearnerState, metrics: Metrics):
         began = time.perf_counter()
         played = jax.block_until_ready(self.p.collect(state))
+        played = self._with_anchors(played)
         rolled = time.perf_counter()
         state, learned, seen = self.p.update(state, played.steps, played.tokens)
         learned = jax.device_get(self.p.devices.first(learned))
@@ -184,6 +186,16 @@ class _Loop:
         if self.config.trajectories and self._shows(iteration):
             self._write_trajectories(iteration, played, seen)
         return state
+
+    def _with_anchors(self, played: Any) -> Any:
+        """The rollout with anchor states by similar text, where the config asks."""
+        threshold = self.config.credit.similarity
+        if threshold is None:
+            return played
+        steps = anchors.by_similar_text(
+            self.p.devices, self.p.env, played.steps, played.tokens, threshold
+        )
+        return played.replace(steps=steps)
 
     def _due(self, iteration: int) -> bool:
         """Whether panels are played after so many iterations."""

@@ -15,7 +15,7 @@ ROWS = (
     {"structs", "draws", "masked", "parallel", "vocabulary", "errors", "provenance"},
     {"credit", "objective", "intervals", "records", "stored_tree"},
     {"models", "envs", "layout", "panel_records", "truth"},
-    {"settings", "official_points", "actor", "learner", "trajectories"}
+    {"settings", "official_points", "actor", "learner", "trajectories", "anchors"}
     | {"weights", "engine"},
     {"methods", "evaluate", "warm_start", "chat"},
     {"programs", "panels", "checkpoint", "progress", "run_record"},

@@ -31,13 +31,17 @@ def state_keys(
     if len(observations) != len(group_ids):
         raise ValueError(f"{len(observations)} observations, {len(group_ids)} groups")
     founders: dict[Hashable, dict[str, int]] = {}  # task → text → key
+    # Later founders cannot change which is the first that a text is like.
+    settled: dict[tuple[Hashable, str], int] = {}
     keys = np.zeros(len(observations), np.uint32)
     for i, (text, group) in enumerate(zip(observations, group_ids)):
         known = founders.setdefault(group, {})
-        key = known.get(text)
-        if threshold is not None:
+        key = settled.get((group, text))
+        if key is None and threshold is not None:
             key = _first_alike(text, known, threshold)
-        keys[i] = known.setdefault(text, len(known)) if key is None else key
+        if key is None:
+            key = known.setdefault(text, len(known))
+        keys[i] = settled[group, text] = key
     return keys
 
 

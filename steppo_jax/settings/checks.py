@@ -89,6 +89,8 @@ def _credit(values: Values) -> None:
         _needs(values, f"credit.{option}", used, user, example)
     for need in estimator.required:
         _one_of(values, _several(need), user)
+    if not estimator.needs_state_keys:
+        _needs(values, "credit.similarity", False, user, None)
     if values["credit.official"]:
         _official(values, estimator)
     branches = estimator.needs_branching

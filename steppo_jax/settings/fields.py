@@ -84,6 +84,7 @@ TREE: dict[str, Any] = {
         "lam_alpha": optional(float),  # or λ = 1 − 1/(α·length), instead of lam
         "token_gamma": optional(float),  # bi_level_gae: discount inside a step
         "step_weight": optional(float),  # gigpo: weight of the step advantage
+        "similarity": optional(float),  # gigpo: texts so alike are one state
         "normalise": needed(str),  # none | batch | token_batch | group
         "official": False,  # the official code's choices (docs/official.md §1, §4)
         "divide_by_std": optional(bool),  # groups: (R − mean) or (R − mean)/std

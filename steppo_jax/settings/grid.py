@@ -79,6 +79,7 @@ SWITCHES: dict[str, str] = {
     "objective.dual_clip": "bound c on the loss −cA where A < 0",
     "objective.entropy_coef": "entropy bonus",
     "critic.value_clip": "largest change of V that counts",
+    "credit.similarity": "gigpo: texts at least so alike are one anchor state",
     "credit.lam_alpha": "λ = 1 − 1/(α·length) instead of credit.lam (VAPO)",
 }
 

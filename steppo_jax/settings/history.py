@@ -10,6 +10,7 @@ ADDED: dict[str, Any] = {
     "context.policy": "rebuilt",
     "context.turns": None,
     "credit.official": False,
+    "credit.similarity": None,
     "branching.branches": None,
     "branching.gamma": None,
     "critic.trunk": "own",

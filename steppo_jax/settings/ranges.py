@@ -86,6 +86,7 @@ RANGES: dict[str, Range] = {
     "credit.lam_alpha": above(0),
     "credit.token_gamma": within(0, 1),
     "credit.step_weight": at_least(0),
+    "credit.similarity": between(0, 1),
     "credit.normalise": one_of(NORMALISE),
     "credit.official": ANY,
     "credit.divide_by_std": ANY,
