@@ -8,6 +8,7 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
+from configs import household
 from experiments import benchmark
 from steppo_jax import credit as estimators
 from steppo_jax.benchmarks import credit, timing
@@ -29,6 +30,8 @@ def test_the_numpy_recursion_computes_what_the_estimator_does(name):
 def test_the_json_line_has_every_estimator_and_where_it_ran(capsys, monkeypatch):
     run = credit.run
     monkeypatch.setattr(credit, "run", lambda repeats: run(repeats, *SMALL))
+    small = household.get_config("steppo,smoke")
+    monkeypatch.setattr(household, "get_config", lambda arg: small)
     if not flags.FLAGS.is_parsed():
         flags.FLAGS(["benchmark"])
     with flagsaver.flagsaver(what="credit", repeats=3):
@@ -40,6 +43,10 @@ def test_the_json_line_has_every_estimator_and_where_it_ran(capsys, monkeypatch)
     assert wanted == set(rows) & set(estimators.names())
     assert {rows[name]["limit"] for name in wanted} == {4.0, 40.0}
     assert rows["pass"]["ratio"] == 1.0 and rows["numpy step_gae"]["limit"] is None
+    shares = {row["call"]: row for row in record["shares"]}
+    assert set(shares) == wanted | {"iteration"}
+    assert shares["iteration"]["share"] == 1 and shares["iteration"]["limit"] is None
+    assert all(shares[name]["limit"] == 0.01 for name in wanted)
     assert all(row["seconds"] > 0 and row["ratio"] > 0 for row in record["rows"])
 
 
