@@ -600,7 +600,7 @@ def test_impossible_settings_are_named(setting, value):
 
 
 def test_registry():
-    assert envs.names() == ("household",)
+    assert "household" in envs.names()
     assert envs.make("household", max_steps=20) == Household(max_steps=20)
     with pytest.raises(ValueError, match="'houshold' is not one of household"):
         envs.make("houshold")
