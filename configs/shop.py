@@ -5,6 +5,9 @@
         --config.seed=1 --config.rollout.groups=16
     python -m experiments.train --config=configs/shop.py:ppo,smoke --workdir=DIR
 
+Measured on two busy CPU cores with `steppo`, seed 0: the warm start reaches 10 %
+after 260 cloning updates (12 % of the seen panel, 8 % of the unseen one). Within
+the first 8 iterations success did not move; longer runs have not been measured.
 `smoke` runs in seconds and learns nothing.
 """
 
