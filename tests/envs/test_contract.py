@@ -20,9 +20,13 @@ from steppo_jax import envs
 from steppo_jax.envs.base import TimeLimit
 from steppo_jax.vocabulary import EOS, PAD, SPECIAL
 from steppo_jax.vocabulary import length as token_length
-from tests.envs import household_cases
+from tests.envs import household_cases, multihop_qa_cases
 
-EPISODES = 1280  # × max_steps 16 = 20,480 responses
+RESPONSES = 20_480  # at least so many are played
+
+
+def num_episodes(env):
+    return -(-RESPONSES // env.max_steps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +48,11 @@ CASES = {
             "6bd03e4d9483c8aa8fe588d570acbbfa5a765bf93ae2b51ec6567fbc8cb58155",
             "1abecbbf07651fbff535493ab7ebd79dd3ef4f7746bcf3b2f6dd6b3156f68069",
         ),
+    ),
+    "multihop_qa": Case(
+        reward_bounds=(0.0, 1.0),
+        hidden_variant=multihop_qa_cases.hidden_variant,
+        panel_sha256=("TRAIN", "SEEN", "UNSEEN"),
     ),
 }
 
@@ -86,8 +95,9 @@ def compiled_episodes(env):
             return (after, over | terminated), out
 
         keys = jax.random.split(key, env.max_steps)
-        _, steps = jax.lax.scan(body, (state, jnp.bool_(False)), keys)
-        return {**steps, "first": first}
+        (final, _), steps = jax.lax.scan(body, (state, jnp.bool_(False)), keys)
+        success = env.outcome(final)["success"] > 0
+        return {**steps, "first": first, "success": success}
 
     return jax.jit(jax.vmap(episode, in_axes=(0, 0, None)))
 
@@ -97,8 +107,8 @@ def play(env, panel, kind):
     """Episodes [N, T] of "expert" or "random" on a panel, as NumPy."""
     tasks = env.panel(panel)
     size = jax.tree.leaves(tasks)[0].shape[0]
-    tasks = jax.tree.map(lambda x: x[jnp.arange(EPISODES) % size], tasks)
-    keys = jax.random.split(jax.random.key(7), EPISODES)
+    tasks = jax.tree.map(lambda x: x[jnp.arange(num_episodes(env)) % size], tasks)
+    keys = jax.random.split(jax.random.key(7), num_episodes(env))
     return jax.device_get(compiled_episodes(env)(tasks, keys, kind == "expert"))
 
 
@@ -213,7 +223,7 @@ def test_random_responses_never_leave_the_vocabulary_or_the_reward_bounds(env):
 @pytest.mark.parametrize("panel", envs.PANELS)
 def test_the_clean_expert_succeeds_within_the_limit(env, panel):
     steps = play(env, panel, "expert")
-    success = steps["terminated"].any(axis=1)
+    success = steps["success"]
     assert success.mean() >= 0.95
     assert (steps["reward"].sum(axis=1)[success] > 0).all()
 
@@ -223,8 +233,8 @@ def test_nobody_beats_the_golden_steps(env, panel):
     golden = np.asarray(jax.vmap(env.golden_steps)(env.panel(panel)))
     assert golden.min() >= 1 and golden.max() <= env.max_steps
     steps = play(env, panel, "expert")
-    success = steps["terminated"].any(axis=1)
-    golden = golden[np.arange(EPISODES) % len(golden)]
+    success = steps["success"]
+    golden = golden[np.arange(num_episodes(env)) % len(golden)]
     assert (steps["live"].sum(axis=1)[success] >= golden[success]).all()
 
 
@@ -308,7 +318,9 @@ def test_text_that_is_no_action_gives_a_response_like_any_other(env, text):
     assert response.shape == (env.response_length,) and response.dtype == jnp.int32
     assert EOS in response
     states, responses = jax.tree.map(lambda x: x[None], (first_state(env), response))
-    assert not compiled_step(env)(states, responses)[3].any()
+    after, _, reward, _ = compiled_step(env)(states, responses)
+    assert not reward.any()
+    assert not jax.vmap(env.outcome)(after)["success"].any()
 
 
 def test_state_keys_tell_situations_apart(env):
