@@ -52,7 +52,11 @@ CASES = {
     "multihop_qa": Case(
         reward_bounds=(0.0, 1.0),
         hidden_variant=multihop_qa_cases.hidden_variant,
-        panel_sha256=("TRAIN", "SEEN", "UNSEEN"),
+        panel_sha256=(
+            "23231174d8aab5939b6caf04b2e215e2cfde035f0e49b06dc87e36821e1c8064",
+            "46a692f5c267c802a4c0a31285cfa57e9fdc21634387237dde39b58bd6540a6c",
+            "841583d346f33e4a3d7cbc0d8e4f095e0a336fe033ff7c2f51d8e611885208fd",
+        ),
     ),
 }
 
