@@ -26,7 +26,7 @@ _RELATION_HELD = np.array(
 _HEAD_TYPE = np.array([rules.TYPE_NAMES.index(h) for _, h, _ in rules.RELATIONS])
 _ORDINAL = np.array([t == "year" for _, _, t in rules.RELATIONS])
 _COMPARED = np.flatnonzero(_ORDINAL)
-_OPTIONS = [np.flatnonzero((_HEAD_TYPE == t) & ~_ORDINAL) for t in range(5)]
+_OPTIONS = [np.flatnonzero((t == _HEAD_TYPE) & ~_ORDINAL) for t in range(5)]
 _NUM_OPTIONS = np.array([len(o) for o in _OPTIONS])
 _OPTIONS = np.stack([np.resize(o, 3) for o in _OPTIONS])
 _NUM_BITS = 8
