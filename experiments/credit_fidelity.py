@@ -7,7 +7,8 @@
 RUN is a folder of `experiments.train`. Its policy is frozen, a step and a token critic
 are fitted to it with the same episodes, and the advantage of every step it takes is
 measured by playing on from the stored states, twice. Writes
-DIR/credit_fidelity.{csv,json,png,svg}; the columns are those of `steppo_jax/fidelity/statistics.py`.
+DIR/credit_fidelity.{csv,json,png,svg}; what the
+columns mean stands in `steppo_jax/fidelity/statistics.py`.
 """
 
 from __future__ import annotations
