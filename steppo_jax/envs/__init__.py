@@ -7,10 +7,11 @@ from typing import Any
 
 from steppo_jax.envs.base import PANELS, Environment, State, Task
 from steppo_jax.envs.household import Household
+from steppo_jax.envs.paper_search import PaperSearch
 
 __all__ = ["PANELS", "Environment", "State", "Task", "make", "names"]
 
-_REGISTRY: dict[str, type] = {cls.name: cls for cls in (Household,)}
+_REGISTRY: dict[str, type] = {cls.name: cls for cls in (Household, PaperSearch)}
 
 
 def names() -> tuple[str, ...]:

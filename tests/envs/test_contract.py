@@ -20,9 +20,15 @@ from steppo_jax import envs
 from steppo_jax.envs.base import TimeLimit
 from steppo_jax.vocabulary import EOS, PAD, SPECIAL
 from steppo_jax.vocabulary import length as token_length
-from tests.envs import household_cases
+from tests.envs import household_cases, paper_search_cases
 
-EPISODES = 1280  # × max_steps 16 = 20,480 responses
+RESPONSES = 20_480  # random ones an environment must survive
+EPISODES = 1280  # at least
+
+
+def num_episodes(env):
+    """As many as give RESPONSES, for short episodes too."""
+    return max(EPISODES, -(-RESPONSES // env.max_steps))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +39,7 @@ class Case:
     # (state, key) → a state that differs in hidden parts only
     hidden_variant: Callable[[Any, jax.Array], Any]
     panel_sha256: tuple[str, str, str]  # of train, seen, unseen
+    malformed_ends: bool = False  # whether a response that is no action ends it
 
 
 CASES = {
@@ -43,6 +50,16 @@ CASES = {
             "a15fab6699e759aa547e7846dc851abac9fc35c61c6552203a9e8fe79655f465",
             "6bd03e4d9483c8aa8fe588d570acbbfa5a765bf93ae2b51ec6567fbc8cb58155",
             "1abecbbf07651fbff535493ab7ebd79dd3ef4f7746bcf3b2f6dd6b3156f68069",
+        ),
+    ),
+    "paper_search": Case(
+        reward_bounds=(-0.5, 3.0),
+        hidden_variant=paper_search_cases.hidden_variant,
+        malformed_ends=True,
+        panel_sha256=(
+            "H0",
+            "H1",
+            "H2",
         ),
     ),
 }
@@ -86,8 +103,10 @@ def compiled_episodes(env):
             return (after, over | terminated), out
 
         keys = jax.random.split(key, env.max_steps)
-        _, steps = jax.lax.scan(body, (state, jnp.bool_(False)), keys)
-        return {**steps, "first": first}
+        (last, _), steps = jax.lax.scan(body, (state, jnp.bool_(False)), keys)
+        # A finished episode stays as it is, so the last state is the final one.
+        success = env.outcome(last)["success"] > 0
+        return {**steps, "first": first, "success": success}
 
     return jax.jit(jax.vmap(episode, in_axes=(0, 0, None)))
 
@@ -97,8 +116,8 @@ def play(env, panel, kind):
     """Episodes [N, T] of "expert" or "random" on a panel, as NumPy."""
     tasks = env.panel(panel)
     size = jax.tree.leaves(tasks)[0].shape[0]
-    tasks = jax.tree.map(lambda x: x[jnp.arange(EPISODES) % size], tasks)
-    keys = jax.random.split(jax.random.key(7), EPISODES)
+    tasks = jax.tree.map(lambda x: x[jnp.arange(num_episodes(env)) % size], tasks)
+    keys = jax.random.split(jax.random.key(7), num_episodes(env))
     return jax.device_get(compiled_episodes(env)(tasks, keys, kind == "expert"))
 
 
@@ -213,7 +232,7 @@ def test_random_responses_never_leave_the_vocabulary_or_the_reward_bounds(env):
 @pytest.mark.parametrize("panel", envs.PANELS)
 def test_the_clean_expert_succeeds_within_the_limit(env, panel):
     steps = play(env, panel, "expert")
-    success = steps["terminated"].any(axis=1)
+    success = steps["success"]
     assert success.mean() >= 0.95
     assert (steps["reward"].sum(axis=1)[success] > 0).all()
 
@@ -223,8 +242,8 @@ def test_nobody_beats_the_golden_steps(env, panel):
     golden = np.asarray(jax.vmap(env.golden_steps)(env.panel(panel)))
     assert golden.min() >= 1 and golden.max() <= env.max_steps
     steps = play(env, panel, "expert")
-    success = steps["terminated"].any(axis=1)
-    golden = golden[np.arange(EPISODES) % len(golden)]
+    success = steps["success"]
+    golden = golden[np.arange(num_episodes(env)) % len(golden)]
     assert (steps["live"].sum(axis=1)[success] >= golden[success]).all()
 
 
@@ -308,7 +327,9 @@ def test_text_that_is_no_action_gives_a_response_like_any_other(env, text):
     assert response.shape == (env.response_length,) and response.dtype == jnp.int32
     assert EOS in response
     states, responses = jax.tree.map(lambda x: x[None], (first_state(env), response))
-    assert not compiled_step(env)(states, responses)[3].any()
+    after, _, reward, terminated = compiled_step(env)(states, responses)
+    assert terminated.all() == CASES[env.name].malformed_ends
+    assert not jax.vmap(env.outcome)(after)["success"].any() and not reward.any()
 
 
 def test_state_keys_tell_situations_apart(env):
