@@ -57,9 +57,9 @@ CASES = {
         hidden_variant=paper_search_cases.hidden_variant,
         malformed_ends=True,
         panel_sha256=(
-            "H0",
-            "H1",
-            "H2",
+            "6a2ed50b6b9d79923bd99d9503ff391363ca853df419be814414b98a775c5bf4",
+            "2d878277cc835bdd92b0b821d64b46c691f98819b03e39ec65197cc26b6f143c",
+            "9ce16057fefa8926bcb34ad430a106e3f0fdf0b0eaed15fbbdf9e6ee1f53f450",
         ),
     ),
 }

@@ -602,7 +602,7 @@ def test_impossible_settings_are_named(setting, value):
 def test_registry():
     assert "household" in envs.names()
     assert envs.make("household", max_steps=20) == Household(max_steps=20)
-    with pytest.raises(ValueError, match="'houshold' is not one of .*household"):
+    with pytest.raises(ValueError, match=r"'houshold' is not one of .*household"):
         envs.make("houshold")
     known = "max_steps, think_tokens, on_time_limit"
     with pytest.raises(ValueError, match=f"'max_step' is not one .*: {known}"):

@@ -12,7 +12,7 @@ from steppo_jax.envs.paper_search.language import rising
 
 # What is searched in turn, as places of the query; 3 is none. Of two topics the
 # later rows only repeat earlier ones, which the expert never says again.
-_SUBSETS = np.array([(0, 1, 2), (0, 1, 3), (0, 2, 3), (1, 2, 3)] + [(0, 3, 3)])
+_SUBSETS = np.array([(0, 1, 2), (0, 1, 3), (0, 2, 3), (1, 2, 3), (0, 3, 3)])
 _STOP_SHARE = 1 / 16  # of random actions that stop
 
 
@@ -30,7 +30,7 @@ def clean_action(state: rules.State) -> rules.Action:
     topics = jnp.append(state.task.topics, NO_TOPIC)[jnp.asarray(_SUBSETS)]
     topics = jax.vmap(rising)(topics)
     said = (state.past_kind == rules.SEARCH)[:, None] & jnp.all(
-        state.past_topics[:, None] == topics, axis=2
+        state.past_topics[:, None] == topics[None], axis=2
     )
     is_open = ~jnp.any(said, axis=0)
     shown, there = rules.slots(state)

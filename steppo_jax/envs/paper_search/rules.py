@@ -110,7 +110,7 @@ def apply(state: State, action: Action) -> tuple[State, jax.Array]:
     shown, there = slots(state)
     paper, known = shown[action.slot], there[action.slot]
     said = (state.past_kind == SEARCH) & jnp.all(
-        state.past_topics == action.topics, axis=1
+        state.past_topics == action.topics[None], axis=1
     )
     fresh = jnp.where(searches, ~jnp.any(said), known & ~state.expanded[paper])
     works = (searches | expands) & fresh
@@ -137,7 +137,7 @@ def apply(state: State, action: Action) -> tuple[State, jax.Array]:
         found=state.found.at[ids].max(is_new),
         expanded=state.expanded.at[paper].max(works & expands),
         past_kind=jnp.where(at, action.kind, state.past_kind),
-        past_topics=jnp.where(at[:, None], named, state.past_topics),
+        past_topics=jnp.where(at[:, None], named[None], state.past_topics),
         num_steps=state.num_steps + 1,
         last_result=result.astype(jnp.int32),
         over=(action.kind == STOP) | (action.kind == MALFORMED),
