@@ -57,9 +57,9 @@ CASES = {
         hidden_variant=paper_search_cases.hidden_variant,
         malformed_ends=True,
         panel_sha256=(
-            "6a2ed50b6b9d79923bd99d9503ff391363ca853df419be814414b98a775c5bf4",
-            "2d878277cc835bdd92b0b821d64b46c691f98819b03e39ec65197cc26b6f143c",
-            "9ce16057fefa8926bcb34ad430a106e3f0fdf0b0eaed15fbbdf9e6ee1f53f450",
+            "6c16ac3366d78f7123de008691792c2d98bbced49588d381c6dd36ded61c5d36",
+            "3a84d428a62e2aadd6855a4165d3bdfbea385c0e54c4cc7698e7e5963782b1ba",
+            "3caa74fd7f2263f1ed9d241d2f8b2d424fd09fd2888e54f7ef6f8fd2eac7bceb",
         ),
     ),
 }

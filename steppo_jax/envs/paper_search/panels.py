@@ -3,7 +3,7 @@
 A query has two topics of one field, and often a third of any field; its answer
 set has 4 to 24 papers. One pair of topics in ten is held out: queries with such a
 pair are `unseen`, though every topic is known from others. Of the rest a hash
-sends one query in eight to `seen` and the others to `train`.
+sends one query in four to `seen` and the others to `train`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from steppo_jax.envs.paper_search import graph
 from steppo_jax.envs.paper_search.graph import FIELD_SIZE, NO_TOPIC, NUM_TOPICS
 from steppo_jax.envs.paper_search.rules import Task
 
-SEEN_ONE_IN = 8
+SEEN_ONE_IN = 4
 HELD_OUT_ONE_IN = 10  # of pairs of topics
 ANSWERS = (4, 24)  # least and most
 _NUM_BITS = 4
@@ -33,7 +33,7 @@ def _draw(bits: jax.Array) -> Task:
     first = pick(bits[0], NUM_TOPICS)
     field, place = first // FIELD_SIZE, first % FIELD_SIZE
     place = (place + 1 + pick(bits[1], FIELD_SIZE - 1)) % FIELD_SIZE
-    third = jnp.where(pick(bits[3], 4) == 0, NO_TOPIC, pick(bits[2], NUM_TOPICS))
+    third = jnp.where(pick(bits[3], 8) == 0, NO_TOPIC, pick(bits[2], NUM_TOPICS))
     topics = jnp.stack([first, field * FIELD_SIZE + place, third])
     return Task(jnp.sort(topics).astype(jnp.int32))
 

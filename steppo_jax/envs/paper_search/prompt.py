@@ -100,13 +100,13 @@ def describe(observation, words: Vocabulary) -> str:
 
     def papers(name: str) -> str:
         shown = [text.split(" ", 1) for text in rows(name)]
-        return "; ".join(f"{slot} ({topics})" for slot, topics in shown) or "none"
+        return ", ".join(f"{slot} ({topics})" for slot, topics in shown) or "none"
 
     query = ", ".join(w for w in seen["query topics"] if w != NO_WORD)
     lines = [
         f"Find papers about at least two of: {query}.",
         f"Steps taken: {seen['steps taken'][0][1:]}.",
-        f"Your actions, latest first: {'; '.join(rows('past actions')) or 'none'}.",
+        f"Your actions, latest first: {', '.join(rows('past actions')) or 'none'}.",
         f"Best papers not yet expanded: {papers('open papers')}.",
         f"Best papers expanded: {papers('done papers')}.",
     ]
