@@ -10,6 +10,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 from experiments import play
+from steppo_jax import envs
 
 
 @pytest.fixture
@@ -80,7 +81,10 @@ def test_a_person_can_stop(run, typed):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"env": "houshold"}, "environment: 'houshold' is not one of household"),
+        (
+            {"env": "houshold"},
+            f"environment: 'houshold' is not one of {', '.join(envs.names())}",
+        ),
         ({"panel": "test"}, "panel: 'test' is not one of train, seen, unseen"),
         ({"index": 512}, "index: 512 is not in 0 … 511 (panel 'seen')"),
         (
