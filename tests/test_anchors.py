@@ -45,10 +45,35 @@ def test_keys_are_those_of_the_english_that_the_prompts_say(found):
     assert len(clusters) < len(pairs)
 
 
-def test_devices_do_not_change_the_groups(found):
+class Reader:
+    """An environment that remembers which observations it was asked to describe."""
+
+    def __init__(self, env):
+        self.env, self.read = env, set()
+
+    def __getattr__(self, name):
+        return getattr(self.env, name)
+
+    def describe(self, observation):
+        self.read.add(observation.tobytes())
+        return self.env.describe(observation)
+
+
+def test_devices_do_not_change_what_is_read_nor_the_groups(found):
+    """Sequences count from 0 on each device: the second one's must be read too."""
     _, one, _ = found
-    _, two, _ = keys_of(2)
-    np.testing.assert_array_equal(one.state_key[one.valid], two.state_key[two.valid])
+    read = []
+    for devices in (1, 2):
+        p, played = rolled(devices)
+        reader = Reader(p.env)
+        tables = (played.steps, played.tokens)
+        steps = anchors.by_similar_text(p.devices, reader, *tables, 0.9)
+        steps = jax.device_get(p.devices.join(steps))
+        np.testing.assert_array_equal(
+            one.state_key[one.valid], steps.state_key[steps.valid]
+        )
+        read.append(reader.read)
+    assert read[0] == read[1]
 
 
 def test_only_the_newest_observation_counts(found):
