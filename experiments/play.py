@@ -1,57 +1,94 @@
 """Shows an episode as text in the terminal, or lets a person play it.
 
-    python -m experiments.play --env=household --policy=expert --panel=seen --index=3
-    python -m experiments.play --policy=human
+    python -m experiments.play --config=configs/household.py --panel=seen --index=3
+    python -m experiments.play --config=configs/shop.py --policy=human
+    python -m experiments.play --config=configs/shop.py --config.env.think_tokens=32
+    python -m experiments.play --policy=runs/a --panel=unseen --decoding=greedy
 
 `expert` is the environment's scripted policy (`--noise` makes it stray), `random`
-says a random well-formed action at every step, `human` asks you.
+says a random well-formed action at every step, `human` asks you, and the folder of a
+run plays what it has learned, in its own environment.
 """
 
 from __future__ import annotations
 
-import logging
-import sys
+import pathlib
 from collections.abc import Callable
 
 import jax
-from absl import app, flags
+from absl import flags
 from rich.console import Console
 from rich.text import Text
 
-from steppo_jax import envs
+from experiments import entry
+from experiments.restored import restore
+from steppo_jax import envs, programs, run_record, settings
+from steppo_jax.actor.generate import Decoding, generate
 
-FLAGS = flags.FLAGS
-flags.DEFINE_string("env", "household", "name of the environment")
-flags.DEFINE_enum("policy", "expert", ["expert", "random", "human"], "who acts")
-flags.DEFINE_string("panel", "seen", "panel the task is from")
-flags.DEFINE_integer("index", 0, "which task of the panel", lower_bound=0)
-# Other entry points have a --seed too; tests import several into one process.
-flags.DEFINE_integer("seed", 0, "seed of the policy", allow_override=True)
-flags.DEFINE_float(
+SCRIPTED = ("expert", "random")
+CONFIG = entry.define_config()
+POLICY = flags.DEFINE_string(
+    "policy", "expert", "expert, random, human, or DIR of a run."
+)
+PANEL = flags.DEFINE_string(
+    "panel", "seen", "Panel the task is from.", allow_override=True
+)
+INDEX = flags.DEFINE_integer("index", 0, "Which task of the panel.", lower_bound=0)
+# Other entry points have these flags too; tests import several into one process.
+SEED = flags.DEFINE_integer("seed", 0, "Seed of the policy.", allow_override=True)
+DECODING = flags.DEFINE_enum(
+    "decoding", None, ["sampled", "greedy"], "Of a run.", allow_override=True
+)
+CHECKPOINT = flags.DEFINE_string(
+    "checkpoint", "latest", "Of a run: latest, or an iteration.", allow_override=True
+)
+NOISE = flags.DEFINE_float(
     "noise",
     0.0,
-    "chance that the expert says a random action instead",
+    "Chance that the expert says a random action instead.",
     lower_bound=0.0,
     upper_bound=1.0,
 )
-flags.DEFINE_integer("think_tokens", None, "setting of the environment", lower_bound=0)
-flags.DEFINE_integer("max_steps", None, "setting of the environment", lower_bound=1)
-SETTINGS = ("think_tokens", "max_steps")
 
-# (state, key) → response tokens; None when the person wants to stop.
-Policy = Callable[[envs.State, jax.Array], jax.Array | None]
+# (state, observation, key) → response tokens; None when the person wants to stop.
+Speaker = Callable[[envs.State, jax.Array, jax.Array], jax.Array | None]
 
 
-def scripted(env: envs.Environment, noise: float) -> Policy:
+def scripted(env: envs.Environment, noise: float) -> Speaker:
     """The environment's expert, straying with chance `noise`."""
-    return jax.jit(lambda state, key: env.expert(state, key, noise))
+    return jax.jit(lambda state, observation, key: env.expert(state, key, noise))
 
 
-def person(env: envs.Environment, console: Console) -> Policy:
+def trained(
+    p: programs.Programs, workdir: pathlib.Path, which: str, decoding: Decoding
+) -> Speaker:
+    """The policy of a run's checkpoint."""
+    params = restore(p, workdir, which)[1].policy
+    temperature = p.config.rollout.temperature
+
+    @jax.jit
+    def speak(state, observation, key):
+        del state  # a policy sees observations only
+        length = p.env.response_length
+        said = generate(
+            p.learner.policy,
+            params,
+            observation[None],
+            key[None],
+            length,
+            temperature,
+            decoding,
+        )
+        return said.token[0]
+
+    return speak
+
+
+def person(env: envs.Environment, console: Console) -> Speaker:
     """Whoever sits at the terminal. `help` and `quit` are not steps."""
 
-    def act(state, key):
-        del state, key
+    def act(state, observation, key):
+        del state, observation, key
         while True:
             try:
                 text = console.input("> ").strip()
@@ -70,7 +107,7 @@ def person(env: envs.Environment, console: Console) -> Policy:
 def play(
     env: envs.Environment,
     task: envs.Task,
-    policy: Policy,
+    speak: Speaker,
     key: jax.Array,
     console: Console,
     *,
@@ -90,7 +127,8 @@ def play(
     while not terminated and num_steps < env.max_steps:
         console.rule(f"step {num_steps + 1} of at most {env.max_steps}")
         console.print(Text(env.describe(observation)))
-        response = policy(state, jax.random.fold_in(policy_key, num_steps))
+        key = jax.random.fold_in(policy_key, num_steps)
+        response = speak(state, observation, key)
         if response is None:
             console.print("stopped", style="yellow")
             return False
@@ -112,43 +150,66 @@ def play(
 
 
 def task_of(env: envs.Environment, panel: str, index: int) -> envs.Task:
-    """Task number `index` of a panel; ValueError if there is none."""
+    """Task number `index` of a panel; stops if there is none."""
+    if panel not in env.panels:
+        entry.stop(f"--panel={panel} is not one of {', '.join(env.panels)}")
     tasks = env.panel(panel)
     size = jax.tree.leaves(tasks)[0].shape[0]
     if not 0 <= index < size:
-        raise ValueError(f"index: {index} is not in 0 … {size - 1} (panel {panel!r})")
+        entry.stop(f"--index={index} is not in 0 … {size - 1} (panel {panel!r})")
     return jax.tree.map(lambda x: x[index], tasks)
 
 
-def main(argv: list[str]) -> int:
-    # absl shows INFO by default, and JAX reports every platform it does not find.
-    logging.getLogger("jax").setLevel(logging.WARNING)
+def speaker() -> tuple[envs.Environment, Speaker | None]:
+    """(environment, who speaks in it; None for a person), as the flags say."""
+    policy = POLICY.value
+    known = policy in (*SCRIPTED, "human")
+    if NOISE.value and policy != "expert":
+        entry.stop(f"--noise={NOISE.value} is for --policy=expert only")
+    if known and (DECODING.value or CHECKPOINT.value != "latest"):
+        entry.stop(f"--decoding and --checkpoint are for a run, not for {policy}")
+    if not known:
+        return _of_run(pathlib.Path(policy))
+    if CONFIG.value is None:
+        entry.stop("--config is missing; give --config=configs/household.py")
+    config = CONFIG.value
+    settings.check(config)
+    env = programs.environment(config)
+    if policy == "human":
+        return env, None
+    return env, scripted(env, 1.0 if policy == "random" else NOISE.value)
+
+
+def _of_run(workdir: pathlib.Path) -> tuple[envs.Environment, Speaker]:
+    if CONFIG.value is not None:
+        entry.stop(f"--policy={workdir} brings its own settings; leave --config out")
+    if not workdir.is_dir():
+        entry.stop(
+            f"--policy={workdir} is no folder of a run, nor one of "
+            f"{', '.join(SCRIPTED)}, human"
+        )
+    config, record = run_record.load(workdir)
+    config.devices = 1  # one episode
+    p = programs.build(config)
+    run_record.check_environment(record, p.env.version)
+    decoding = DECODING.value or config.eval.decoding
+    return p.env, trained(p, workdir, CHECKPOINT.value, decoding)
+
+
+def main() -> None:
     console = Console(highlight=False)
-    try:
-        if argv[1:]:
-            raise ValueError(f"not a flag: {argv[1]!r}")
-        if FLAGS.noise and FLAGS.policy != "expert":
-            raise ValueError(f"noise: {FLAGS.noise} is for --policy=expert only")
-        given = {name: FLAGS[name].value for name in SETTINGS}
-        settings = {name: value for name, value in given.items() if value is not None}
-        env = envs.make(FLAGS.env, **settings)
-        task = task_of(env, FLAGS.panel, FLAGS.index)
-    except ValueError as error:
-        print(f"play: {error}", file=sys.stderr)
-        return 2
+    env, speak = speaker()
+    task = task_of(env, PANEL.value, INDEX.value)
     console.print(
-        f"{env.name} version {env.version}, panel {FLAGS.panel}, task {FLAGS.index}",
+        f"{env.name} version {env.version}, panel {PANEL.value}, task {INDEX.value}",
         style="bold",
     )
-    if FLAGS.policy == "human":
+    if speak is None:
         console.print(Text(env.instructions + "\nhelp shows this again, quit ends."))
-        policy = person(env, console)
-    else:
-        policy = scripted(env, 1.0 if FLAGS.policy == "random" else FLAGS.noise)
-    key = jax.random.key(FLAGS.seed)
-    play(env, task, policy, key, console, spectator=FLAGS.policy != "human")
-    return 0
+    who = speak or person(env, console)
+    key = jax.random.key(SEED.value)
+    play(env, task, who, key, console, spectator=speak is not None)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    entry.launch(main)

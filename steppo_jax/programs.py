@@ -174,10 +174,15 @@ class Programs:
         return CloneSettings(**w, microbatch=self.config.learner.microbatch)
 
 
+def environment(config: ConfigDict) -> Environment:
+    """The environment of a config, under its context policy."""
+    own = envs.make(**config.env.to_dict())
+    return context.wrap(own, config.context.policy, config.context.turns)
+
+
 def build(config: ConfigDict) -> Programs:
     """Programs for a config that `settings.check` has accepted; compiles nothing."""
-    own = envs.make(**config.env.to_dict())
-    env = context.wrap(own, config.context.policy, config.context.turns)
+    env = environment(config)
     decoder = decoder_config(config, env)
     settings = update_settings(config)
     critic = None

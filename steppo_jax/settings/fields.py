@@ -51,7 +51,7 @@ TREE: dict[str, Any] = {
     "devices": 0,  # 0 = all local ones; on CPU one per core where the batch allows
     "env": {
         "name": "household",
-        "max_steps": 16,  # the task's limit, in interaction steps
+        "max_steps": 20,  # the task's limit, in interaction steps
         "think_tokens": 4,  # free tokens allowed before the action
         "on_time_limit": "terminal",  # or "bootstrap": V of the true next state
     },

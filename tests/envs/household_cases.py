@@ -7,9 +7,11 @@ from steppo_jax.envs.household import rules
 
 
 def hidden_variant(state, key):
-    """The same to the eye: doors elsewhere, and places and attributes out of sight,
-    are drawn anew. Consumes key."""
-    door_key, place_key, attribute_key = jax.random.split(key, 3)
+    """The same to the eye: doors and lamp elsewhere, and places and attributes out of
+    sight, are drawn anew. Consumes key."""
+    door_key, place_key, attribute_key, lamp_key = jax.random.split(key, 4)
+    at_lamp = state.location == rules.LAMP_PLACE
+    lamp = jax.random.bernoulli(lamp_key)
     elsewhere = jnp.arange(rules.NUM_RECEPTACLES) != state.location
     doors = jax.random.bernoulli(door_key, 0.5, (rules.NUM_RECEPTACLES,))
     is_open = jnp.where(elsewhere & rules.OPENS, doors, state.is_open)
@@ -25,6 +27,7 @@ def hidden_variant(state, key):
     )
     variant = state.replace(
         is_open=is_open,
+        lamp_on=jnp.where(at_lamp, state.lamp_on, lamp),
         object_location=places,
         object_attribute=jnp.where(out_of_sight, attributes, state.object_attribute),
     )

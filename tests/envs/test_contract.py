@@ -40,9 +40,9 @@ CASES = {
         reward_bounds=(0.0, 1.0),
         hidden_variant=household_cases.hidden_variant,
         panel_sha256=(
-            "a15fab6699e759aa547e7846dc851abac9fc35c61c6552203a9e8fe79655f465",
-            "6bd03e4d9483c8aa8fe588d570acbbfa5a765bf93ae2b51ec6567fbc8cb58155",
-            "1abecbbf07651fbff535493ab7ebd79dd3ef4f7746bcf3b2f6dd6b3156f68069",
+            "081abc192942e0c21adf4b56fb469366a6cb5294d79a17c5f9805d59cd722660",
+            "cdaf9326bf7842da28d18b019a7db22301936960ce9de8932aebaf01d7e5c1ca",
+            "13f0ab9dbbed7f1537390ee3f68a56e3cd62170d56d7fa7d4a6de27d068c6d80",
         ),
     ),
     "shop": Case(

@@ -1,8 +1,9 @@
-"""`household`: find an object, perhaps clean or heat it, put it where it belongs.
+"""`household`: find objects, clean, heat or cool them, put them or look at them.
 
-After ALFWorld: closed places hide what is in them, the reward is 1 at success
-and 0 before, and only the text of the present observation is given. Version 1
-has one family of tasks, four objects and eight receptacles.
+After ALFWorld: six families of tasks, closed places hide what is in them, the reward
+is 1 at success and 0 before, and only the text of the present observation is given.
+Version 2 has four kinds of object, two of each, and nine receptacles; version 1 had
+one family, four objects and eight.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ class Household:
     A finished episode stays as it is: further steps give reward 0.
     """
 
-    max_steps: int = 16  # success within so many steps is the task
+    max_steps: int = 20  # success within so many steps is the task
     think_tokens: int = 4  # words of thought the expert may say before an action
     on_time_limit: TimeLimit = "terminal"
 
     name: typing.ClassVar[str] = "household"
-    version: typing.ClassVar[str] = "1"
+    version: typing.ClassVar[str] = "2"
     panels: typing.ClassVar[tuple[str, ...]] = PANELS
     observation_length: typing.ClassVar[int] = prompt.LENGTH
 
@@ -106,7 +107,8 @@ class Household:
         return (
             f"You are in a room with {places}. What can be opened must be open "
             "before you see or reach what is inside. You can hold one object; "
-            f"{processes}.\nYou can say: {', '.join(rules.ACTIONS)}.\n"
+            f"{processes}. A lamp stands on the desk.\n"
+            f"You can say: {', '.join(rules.ACTIONS)}.\n"
             "A thought may come before the action: thought ; action."
         )
 

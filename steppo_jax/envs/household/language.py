@@ -16,7 +16,8 @@ from steppo_jax.vocabulary import Vocabulary
 NO_WORD = "."  # stands in a slot of the observation that has nothing to say
 THOUGHTS = ("think", "hmm", "now", "next")  # what the expert thinks
 RESULTS = ("ok", "nothing", "unrecognised", NO_WORD)  # in the order of rules.OK …
-_FRAME = ("goal", "in", "step", "at", "hold", "see", "last", "act", "room", "closed")
+_FRAME = ("goal", "in", "step", "at", "hold", "see", "last", "act")
+_SIGHTS = ("room", "closed", "off", "on")
 
 
 def _words(texts) -> list[str]:
@@ -26,6 +27,8 @@ def _words(texts) -> list[str]:
 WORDS = (
     NO_WORD,
     *_FRAME,
+    *_SIGHTS,
+    *rules.VERBS,
     *_words(rules.ACTIONS),
     *rules.ATTRIBUTES,
     *RESULTS,

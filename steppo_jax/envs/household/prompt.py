@@ -27,20 +27,21 @@ from steppo_jax.vocabulary import EOS, PAD, Vocabulary
 TEMPLATE = (
     ("<bos>", 1),
     ("goal", 1),
+    ("goal verb", 1),
     ("goal attribute", 1),
-    ("goal object", 1),
+    ("goal kind", 1),
     ("in", 1),
     ("goal receptacle", 2),
     ("step", 1),
     ("steps taken", 1),
     ("at", 1),
     ("location", 2),
-    ("door", 1),  # open, closed, or "." where there is none
+    ("door", 1),  # open or closed, off or on (the lamp), or "." where neither is
     ("hold", 1),
-    ("held object", 1),
+    ("held kind", 1),
     ("held attribute", 1),
     ("see", 1),
-    ("visible", 2 * rules.NUM_OBJECTS),  # attribute and object, in a fixed order
+    ("visible", 2 * rules.NUM_OBJECTS),  # attribute and kind, a place each
     ("last", 1),
     ("last action", ACTION_LENGTH - 1),
     ("last result", 1),
@@ -63,10 +64,12 @@ def _ids(texts) -> np.ndarray:
 
 _NONE = ID[NO_WORD]
 _PLACES = _ids([*rules.RECEPTACLE_NAMES, f"room {NO_WORD}"])
-_OBJECTS = _ids(rules.OBJECTS)[:, 0]
+_VERBS = _ids(rules.VERBS)[:, 0]
+_KINDS = _ids(rules.KINDS)[:, 0]
+_OBJECTS = _KINDS[rules.KIND_OF]
 _GOAL_ATTRIBUTES = _ids(rules.ATTRIBUTES)[:, 0]
 _ATTRIBUTES = _ids([NO_WORD, *rules.ATTRIBUTES[1:]])[:, 0]  # no attribute: no word
-_DOORS = _ids(["closed", "open", NO_WORD])[:, 0]
+_DOORS = _ids(["closed", "open", "off", "on", NO_WORD])[:, 0]
 _RESULTS = _ids(RESULTS)[:, 0]
 # The words of an action without <eos>; none for "not an action".
 _SPOKEN = np.where(np.isin(ACTION_TOKENS, (EOS, PAD)), _NONE, ACTION_TOKENS)[:, :-1]
@@ -78,18 +81,21 @@ def observe(state: rules.State, max_steps: int) -> jax.Array:
     task, held = state.task, rules.holding(state)
     attribute = jnp.asarray(_ATTRIBUTES)[state.object_attribute]
     opens = jnp.asarray(np.append(rules.OPENS, False))[state.location]
-    door = jnp.where(opens, rules.reachable(state).astype(jnp.int32), 2)
+    door = jnp.where(opens, rules.reachable(state).astype(jnp.int32), 4)
+    at_lamp = state.location == rules.LAMP_PLACE
+    door = jnp.where(at_lamp, 2 + state.lamp_on.astype(jnp.int32), door)
     in_sight = rules.visible(state)
     see = jnp.stack([attribute, jnp.asarray(_OBJECTS)], axis=1)
     value = {
         "goal attribute": jnp.asarray(_GOAL_ATTRIBUTES)[task.goal_attribute],
-        "goal object": jnp.asarray(_OBJECTS)[task.goal_object],
+        "goal verb": jnp.asarray(_VERBS)[task.goal_verb],
+        "goal kind": jnp.asarray(_KINDS)[task.goal_kind],
         "goal receptacle": jnp.asarray(_PLACES)[task.goal_receptacle],
         "steps taken": ID[step_word(0)] + jnp.minimum(state.num_steps, max_steps),
         "location": jnp.asarray(_PLACES)[state.location],
         "door": jnp.asarray(_DOORS)[door],
         # max: "." has the smallest id of the words that can stand here
-        "held object": jnp.max(jnp.where(held, jnp.asarray(_OBJECTS), _NONE)),
+        "held kind": jnp.max(jnp.where(held, jnp.asarray(_OBJECTS), _NONE)),
         "held attribute": jnp.max(jnp.where(held, attribute, _NONE)),
         "visible": jnp.where(in_sight[:, None], see, _NONE),
         "last action": jnp.asarray(_LAST)[state.last_action],
@@ -120,15 +126,21 @@ def describe(observation, words: Vocabulary) -> str:
     def a(thing: str) -> str:
         return f"{'an' if thing[0] in 'aeiou' else 'a'} {thing}"
 
-    wanted = said("goal attribute", "goal object").removeprefix("any ")
-    where = said("location")
-    door = f", which is {said('door')}" if said("door") else ""
+    wanted = said("goal attribute", "goal kind").removeprefix("any ")
+    goal = {
+        "put": f"put {a(wanted)} in {said('goal receptacle')}",
+        "two": f"put two {wanted}s in {said('goal receptacle')}",
+        "look": f"look at {a(wanted)} under the lamp of {said('goal receptacle')}",
+    }[said("goal verb")]
+    where, sight = said("location"), said("door")
+    door = f", which is {sight}" if sight in ("open", "closed") else ""
+    door = f", where the lamp is {sight}" if sight in ("on", "off") else door
     pairs = np.reshape(seen["visible"], (-1, 2))
     things = [" ".join(w for w in pair if w != NO_WORD) for pair in pairs]
     things = [a(thing) for thing in things if thing]
-    held = said("held attribute", "held object")
+    held = said("held attribute", "held kind")
     lines = [
-        f"Your task: put {a(wanted)} in {said('goal receptacle')}.",
+        f"Your task: {goal}.",
         f"Steps taken: {said('steps taken')[1:]}.",
         "You are in the middle of the room."
         if where == "room"
@@ -147,16 +159,20 @@ def describe(observation, words: Vocabulary) -> str:
 def render(state: rules.State) -> str:
     """The whole state, a line per receptacle: for people only."""
     things: dict[int, list[str]] = {}
-    for i, name in enumerate(rules.OBJECTS):
+    for i, kind in enumerate(rules.KIND_OF):
         attribute = rules.ATTRIBUTES[int(state.object_attribute[i])]
-        full = f"{attribute} {name}".removeprefix("any ")
+        full = f"{attribute} {rules.KINDS[kind]}".removeprefix("any ")
         things.setdefault(int(state.object_location[i]), []).append(full)
     task, at = state.task, int(state.location)
-    wanted = rules.ATTRIBUTES[int(task.goal_attribute)]
+    goal = (
+        rules.VERBS[int(task.goal_verb)],
+        rules.ATTRIBUTES[int(task.goal_attribute)],
+        rules.KINDS[int(task.goal_kind)],
+        rules.RECEPTACLE_NAMES[int(task.goal_receptacle)],
+    )
     lines = [
-        f"goal: {wanted} {rules.OBJECTS[int(task.goal_object)]} in "
-        f"{rules.RECEPTACLE_NAMES[int(task.goal_receptacle)]}"
-        f" | steps taken: {int(state.num_steps)}",
+        f"goal: {' '.join(goal)} | steps taken: {int(state.num_steps)}"
+        f" | lamp: {'on' if state.lamp_on else 'off'}",
         f"hand: {', '.join(things.get(rules.HAND, ['nothing']))}"
         + (" | in the middle of the room" if at == rules.ROOM else ""),
     ]

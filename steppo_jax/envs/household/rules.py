@@ -3,9 +3,10 @@
 Everything that makes this house and no other stands in the tables at the top;
 the transition reads the tables. Tables are NumPy, so importing touches no device.
 
-One hand, one object in it. Cabinets and drawers start closed; what is inside is
-neither seen nor reached until they are open. Water makes an object clean and
-fire makes it hot; it keeps the attribute it was given last.
+One hand, one object in it. What opens starts closed; what is inside is neither
+seen nor reached until it is open. Water makes an object clean, fire hot and the
+fridge cold; it keeps the attribute it was given last. There are two objects of
+every kind, and an action names the kind: it takes the first one in sight.
 """
 
 from __future__ import annotations
@@ -21,25 +22,35 @@ RECEPTACLES = (
     ("cabinet 1", True, True),
     ("cabinet 2", True, True),
     ("drawer 1", True, True),
-    ("drawer 2", True, True),
     ("shelf 1", False, True),
     ("shelf 2", False, True),
+    ("desk 1", False, True),
+    ("fridge 1", True, True),
     ("sink 1", False, False),
     ("stove 1", False, False),
 )
-OBJECTS = ("mug", "plate", "apple", "egg")
-ATTRIBUTES = ("any", "clean", "hot")  # "any" is no attribute, and the goal of none
+KINDS = ("mug", "plate", "apple", "egg")
+ATTRIBUTES = ("any", "clean", "hot", "cold")  # "any" is none, and the goal of none
 # (verb, where it is done, the attribute it gives)
-PROCESSES = (("clean", "sink 1", "clean"), ("heat", "stove 1", "hot"))
+PROCESSES = (
+    ("clean", "sink 1", "clean"),
+    ("heat", "stove 1", "hot"),
+    ("cool", "fridge 1", "cold"),
+)
+VERBS = ("put", "two", "look")  # of a goal: put one, put two, look at one
+PUT_ONE, PUT_TWO, LOOK = range(3)
 
 RECEPTACLE_NAMES = tuple(name for name, _, _ in RECEPTACLES)
-NUM_RECEPTACLES, NUM_OBJECTS = len(RECEPTACLES), len(OBJECTS)
+NUM_RECEPTACLES, NUM_KINDS = len(RECEPTACLES), len(KINDS)
+KIND_OF = np.repeat(np.arange(NUM_KINDS, dtype=np.int32), 2)  # by object
+NUM_OBJECTS = len(KIND_OF)
 OPENS = np.array([opens for _, opens, _ in RECEPTACLES])
 STORAGE = np.flatnonzero([storage for _, _, storage in RECEPTACLES]).astype(np.int32)
+LAMP_PLACE = RECEPTACLE_NAMES.index("desk 1")  # where the lamp stands
 ROOM = NUM_RECEPTACLES  # where the agent starts: at no receptacle
 HAND = NUM_RECEPTACLES + 1  # where an object is that the agent holds
 
-GO, OPEN, CLOSE, TAKE, PUT, PROCESS = range(6)  # kinds of action
+GO, OPEN, CLOSE, TAKE, PUT, PROCESS, USE = range(7)  # kinds of action
 OK, NOTHING_HAPPENS, UNRECOGNISED, NO_RESULT = range(4)  # results of an action
 
 
@@ -53,11 +64,11 @@ def _actions() -> list[tuple[str, int, int, int, int]]:
             if opens
         ]
     for verb, kind in (("take", TAKE), ("put", PUT)):
-        rows += [(f"{verb} {o}", kind, i, 0, 0) for i, o in enumerate(OBJECTS)]
+        rows += [(f"{verb} {k}", kind, i, 0, 0) for i, k in enumerate(KINDS)]
     for verb, place, attribute in PROCESSES:
         at, gives = RECEPTACLE_NAMES.index(place), ATTRIBUTES.index(attribute)
-        rows += [(f"{verb} {o}", PROCESS, i, at, gives) for i, o in enumerate(OBJECTS)]
-    return rows
+        rows += [(f"{verb} {k}", PROCESS, i, at, gives) for i, k in enumerate(KINDS)]
+    return [*rows, ("use lamp", USE, 0, LAMP_PLACE, 0)]
 
 
 ACTIONS = tuple(text for text, *_ in _actions())
@@ -80,9 +91,10 @@ _ACTION_ID = {text: i for i, text in enumerate(ACTIONS)}
 class Task:
     """What is to be done, and where things are."""
 
-    goal_object: jax.Array  # [] int32, of OBJECTS
+    goal_verb: jax.Array  # [] int32, of VERBS
     goal_attribute: jax.Array  # [] int32, of ATTRIBUTES
-    goal_receptacle: jax.Array  # [] int32, of RECEPTACLES
+    goal_kind: jax.Array  # [] int32, of KINDS
+    goal_receptacle: jax.Array  # [] int32, of RECEPTACLES; the lamp's where LOOK
     object_location: jax.Array  # [NUM_OBJECTS] int32, of RECEPTACLES
 
 
@@ -93,6 +105,7 @@ class State:
     task: Task
     location: jax.Array  # [] int32, a receptacle or ROOM
     is_open: jax.Array  # [NUM_RECEPTACLES] bool; what cannot close is always open
+    lamp_on: jax.Array  # [] bool
     object_location: jax.Array  # [NUM_OBJECTS] int32, a receptacle or HAND
     object_attribute: jax.Array  # [NUM_OBJECTS] int32, of ATTRIBUTES
     num_steps: jax.Array  # [] int32, steps taken
@@ -106,6 +119,7 @@ def initial_state(task: Task) -> State:
         task=task,
         location=jnp.int32(ROOM),
         is_open=jnp.asarray(~OPENS),
+        lamp_on=jnp.bool_(False),
         object_location=jnp.asarray(task.object_location, jnp.int32),
         object_attribute=jnp.zeros(NUM_OBJECTS, jnp.int32),
         num_steps=jnp.int32(0),
@@ -130,15 +144,28 @@ def holding(state: State) -> jax.Array:
     return state.object_location == HAND
 
 
-def solved(state: State) -> jax.Array:
-    """[] bool, the goal object is in the goal receptacle with the goal's attribute."""
+def wanted(task: Task) -> jax.Array:
+    """[NUM_OBJECTS] bool, objects of the goal's kind."""
+    return jnp.asarray(KIND_OF) == task.goal_kind
+
+
+def delivered(state: State) -> jax.Array:
+    """[NUM_OBJECTS] bool, objects that lie where and as the goal wants them."""
     task = state.task
-    is_goal = jnp.arange(NUM_OBJECTS) == task.goal_object
     in_place = state.object_location == task.goal_receptacle
     as_asked = (task.goal_attribute == 0) | (
         state.object_attribute == task.goal_attribute
     )
-    return jnp.any(is_goal & in_place & as_asked)
+    return wanted(task) & in_place & as_asked & (task.goal_verb != LOOK)
+
+
+def solved(state: State) -> jax.Array:
+    """[] bool: enough delivered, or one held where the lamp shines on it."""
+    needed = jnp.where(state.task.goal_verb == PUT_TWO, 2, 1)
+    held = jnp.any(wanted(state.task) & holding(state))
+    lit = held & state.lamp_on & (state.location == LAMP_PLACE)
+    enough = jnp.sum(delivered(state)) >= needed
+    return jnp.where(state.task.goal_verb == LOOK, lit, enough)
 
 
 def apply(state: State, action: jax.Array) -> State:
@@ -151,31 +178,31 @@ def apply(state: State, action: jax.Array) -> State:
     place, gives = jnp.asarray(_PLACE)[action], jnp.asarray(_GIVES)[action]
     at_place = state.location == place
     reach = reachable(state)
-    thing = jnp.arange(NUM_OBJECTS) == argument
-    held = jnp.any(thing & holding(state))
+    named = jnp.asarray(KIND_OF) == argument
+    in_sight, held = named & visible(state), named & holding(state)
+    first = (jnp.arange(NUM_OBJECTS) == jnp.argmax(in_sight)) & in_sight
     possible = jnp.stack(
         [
             state.location != argument,  # GO
             at_place & ~reach,  # OPEN
             at_place & reach,  # CLOSE
-            jnp.any(thing & visible(state)) & ~jnp.any(holding(state)),  # TAKE
-            held & reach,  # PUT
-            held & at_place,  # PROCESS
+            jnp.any(in_sight) & ~jnp.any(holding(state)),  # TAKE
+            jnp.any(held) & reach,  # PUT
+            jnp.any(held) & at_place,  # PROCESS
+            at_place & ~state.lamp_on,  # USE
         ]
     )
     does = (jnp.arange(possible.shape[0]) == kind) & possible & (action != MALFORMED)
     moved = jnp.where(does[TAKE], HAND, state.location)
+    moves = (first & does[TAKE]) | (held & does[PUT])
     door = (jnp.arange(NUM_RECEPTACLES) == argument) & (does[OPEN] | does[CLOSE])
     result = jnp.where(jnp.any(does), OK, NOTHING_HAPPENS)
     return state.replace(
         location=jnp.where(does[GO], argument, state.location),
         is_open=jnp.where(door, does[OPEN], state.is_open),
-        object_location=jnp.where(
-            thing & (does[TAKE] | does[PUT]), moved, state.object_location
-        ),
-        object_attribute=jnp.where(
-            thing & does[PROCESS], gives, state.object_attribute
-        ),
+        lamp_on=state.lamp_on | does[USE],
+        object_location=jnp.where(moves, moved, state.object_location),
+        object_attribute=jnp.where(held & does[PROCESS], gives, state.object_attribute),
         num_steps=state.num_steps + 1,
         last_action=action.astype(jnp.int32),
         last_result=jnp.where(action == MALFORMED, UNRECOGNISED, result).astype(
