@@ -20,6 +20,9 @@ FIELDS = {
     "env.max_steps": 20,
     "env.think_tokens": 4,
     "env.on_time_limit": "terminal",  # "within 20 steps" is part of the task
+    "iterations": 160,
+    "learner.minibatches": 8,
+    "warm_start.success": 0.2,  # at .1 some families never succeed, nor learn
 }
 
 SMOKE = {

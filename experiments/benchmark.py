@@ -2,27 +2,33 @@
 
     python -m experiments.benchmark --what=credit
     python -m experiments.benchmark --what=credit --repeats=21
+    python -m experiments.benchmark --what=env
 
 `credit`: every estimator at 1,424 rows × 1,024 tokens, as a multiple of one pass
 that reads the same arrays and writes as many, and its share of an iteration of the
-default run at that run's own size. Prints a table for people, and one
-JSON line with versions, devices and commit.
+default run at that run's own size. `env`: steps per second of every environment
+alone, under random responses, and its share of a rollout of its default policy.
+Prints a table for people, and one JSON line with versions, devices and commit.
 """
 
 from __future__ import annotations
 
+import importlib
 import sys
+from typing import Any
 
 from absl import flags
 from rich.console import Console
 from rich.table import Table
 
 from configs import household
-from experiments import entry
-from steppo_jax import provenance, records
-from steppo_jax.benchmarks import credit, share
+from experiments import devices, entry
+from steppo_jax import envs, provenance, records
+from steppo_jax.benchmarks import credit, environment, share
 
-WHAT = flags.DEFINE_enum("what", None, ["credit"], "credit, the part to measure.")
+WHAT = flags.DEFINE_enum(
+    "what", None, ["credit", "env"], "credit or env, the part to measure."
+)
 REPEATS = flags.DEFINE_integer(
     "repeats", 11, "Timings of each call; the median counts.", lower_bound=3
 )
@@ -58,22 +64,55 @@ def show_shares(rows: list[dict]) -> Table:
     return table
 
 
-def main() -> None:
-    origin = provenance.machine()  # before the code can change under the run
-    rows = credit.run(REPEATS.value)
+def show_environments(rows: list[dict]) -> Table:
+    """Steps per second, and shares of a rollout."""
+    table = Table(title="Environments (random responses; medians)")
+    for name in ("name", "devices", "steps/s", "spread", "share of a rollout"):
+        table.add_column(name, no_wrap=True)
+    for row in rows:
+        slow = " missed" if row["steps_per_second"] < row["least"] else ""
+        large = " missed" if row["share"] > row["most"] else ""
+        table.add_row(
+            row["environment"],
+            str(row["devices"]),
+            f"{row['steps_per_second']:,.0f}{slow}",
+            f"{row['spread']:.0%}",
+            f"{row['share']:.1%}{large}",
+        )
+    return table
+
+
+def of_credit(repeats: int) -> dict[str, Any]:
+    rows = credit.run(repeats)
     Console().print(show(rows))
     default = household.get_config("steppo")
     default.devices = 1
-    shares = share.run(default, REPEATS.value)
+    shares = share.run(default, repeats)
     Console().print(show_shares(shares))
-    command = " ".join(["python -m experiments.benchmark", *sys.argv[1:]])
-    record = {
-        "command": command,
-        "what": WHAT.value,
-        **origin,
-        "rows": rows,
-        "shares": shares,
+    return {"rows": rows, "shares": shares}
+
+
+def of_environments(repeats: int) -> dict[str, Any]:
+    configs = {
+        name: importlib.import_module(f"configs.{name}").get_config("steppo")
+        for name in envs.names()
     }
+    for config in configs.values():
+        devices.settle(config)
+    rows = environment.run(configs, repeats)
+    Console().print(show_environments(rows))
+    return {"rows": rows}
+
+
+MEASURES = {"credit": of_credit, "env": of_environments}
+
+
+def main() -> None:
+    commit = provenance.git_commit()  # before the code can change under the run
+    measured = MEASURES[WHAT.value](REPEATS.value)
+    command = " ".join(["python -m experiments.benchmark", *sys.argv[1:]])
+    origin = {**provenance.machine(), "commit": commit}
+    record = {"command": command, "what": WHAT.value, **origin, **measured}
     print(records.dumps(record))
 
 

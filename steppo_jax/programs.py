@@ -48,8 +48,11 @@ def update_settings(config: ConfigDict) -> UpdateSettings:
     }
     critic = None
     if with_critic and config.critic.trunk == "own":
+        # A squared error, so its gradient, grows with the square of the scale.
+        clip = config.policy.grad_clip * config.critic.scale**2
+        optimizer_of_critic = optimizer | {"grad_clip": clip}
         rate = config.critic.learning_rate
-        critic = OptimizerSettings(learning_rate=rate, **optimizer)
+        critic = OptimizerSettings(learning_rate=rate, **optimizer_of_critic)
     return UpdateSettings(
         estimator=c.estimator,
         credit=CreditSettings(
@@ -188,6 +191,7 @@ def build(config: ConfigDict) -> Programs:
     critic = None
     if config.critic.kind != "none":
         own = config.critic.trunk == "own"
-        critic = Critic(decoder) if own else ValueHead()
+        scale = config.critic.scale
+        critic = Critic(decoder, scale) if own else ValueHead(scale)
     learner = Learner(Policy(decoder), critic, settings)
     return Programs(config, env, Devices.local(config.devices), learner)

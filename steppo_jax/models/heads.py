@@ -46,24 +46,32 @@ class Policy(nn.Module):
 
 
 class Critic(nn.Module):
-    """A decoder with one number per place: the value of the text so far."""
+    """A decoder with one number per place: the value of the text so far.
+
+    The value is `scale` times what the network says. Set it to the size of a return:
+    a network whose outputs are of size one does not learn values of ten at the pace
+    of the others, it is driven to a constant.
+    """
 
     config: DecoderConfig
+    scale: float = 1.0
 
     @nn.compact
     def __call__(self, *args, **kwargs) -> jax.Array:
         """Values [S, L] float32; arguments as `Decoder`."""
         x_SLD, _ = Decoder(self.config, name="decoder")(*args, **kwargs)
-        return _value(x_SLD)
+        return self.scale * _value(x_SLD)
 
 
 class ValueHead(nn.Module):
     """A critic without a network of its own: it reads the policy's hidden states."""
 
+    scale: float = 1.0  # as a `Critic` has
+
     @nn.compact
     def __call__(self, x_SLD: jax.Array) -> jax.Array:
         """Values [S, L] float32 of hidden states [S, L, D]."""
-        return _value(x_SLD)
+        return self.scale * _value(x_SLD)
 
 
 def _value(x_SLD: jax.Array) -> jax.Array:

@@ -164,6 +164,7 @@ def _critic(values: Values) -> None:
     _needs(values, "critic.coef", has and trunk == "shared", of_trunk, 0.5)
     _needs(values, "critic.trunk", has, user, "own")
     _needs(values, "critic.learning_rate", trunk == "own", of_trunk, 2e-3)
+    _needs(values, "critic.scale", has, user, 1.0)
     _needs(values, "critic.warmup_iterations", has, user, 5)
     if not has:
         _needs(values, "critic.value_clip", False, user, None)

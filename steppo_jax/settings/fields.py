@@ -120,6 +120,7 @@ TREE: dict[str, Any] = {
             float
         ),  # shared: of the value loss, which trains the trunk too
         "learning_rate": optional(float, 2e-3),  # own; shared: the policy's
+        "scale": optional(float, 1.0),  # V is this × the network's output
         "value_clip": optional(float),  # largest change of V that counts; None = off
         "warmup_iterations": optional(int, 5),  # critic (shared: its head) only
     },

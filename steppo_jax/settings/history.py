@@ -15,4 +15,5 @@ ADDED: dict[str, Any] = {
     "branching.gamma": None,
     "critic.trunk": "own",
     "critic.coef": None,
+    "critic.scale": 1.0,
 }

@@ -110,6 +110,7 @@ RANGES: dict[str, Range] = {
     "critic.trunk": one_of(TRUNKS),
     "critic.coef": above(0),
     "critic.learning_rate": above(0),
+    "critic.scale": above(0),
     "critic.value_clip": above(0),
     "critic.warmup_iterations": at_least(0),
     "learner.epochs": at_least(1),

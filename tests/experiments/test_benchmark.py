@@ -11,7 +11,8 @@ from absl.testing import flagsaver
 from configs import household
 from experiments import benchmark
 from steppo_jax import credit as estimators
-from steppo_jax.benchmarks import credit, timing
+from steppo_jax import envs
+from steppo_jax.benchmarks import credit, environment, timing
 
 SMALL = (32, 8)  # two trajectories of 16 steps
 
@@ -48,6 +49,43 @@ def test_the_json_line_has_every_estimator_and_where_it_ran(capsys, monkeypatch)
     assert shares["iteration"]["share"] == 1 and shares["iteration"]["limit"] is None
     assert all(shares[name]["limit"] == 0.01 for name in wanted)
     assert all(row["seconds"] > 0 and row["ratio"] > 0 for row in record["rows"])
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_environment_is_timed_alone_and_in_its_rollout(monkeypatch, count):
+    monkeypatch.setattr(environment, "EPISODES", 8)
+    config = household.get_config(f"steppo,smoke,devices={count}")
+    row = environment.measure(config, 3)
+    assert (row["environment"], row["devices"]) == ("household", count)
+    seconds = 8 * count * 4 / row["steps_per_second"]
+    assert 0 < seconds < 60 and 0 < row["share"] < 1
+
+
+def test_a_replay_is_the_episodes_that_were_played():
+    env = envs.make("shop", max_steps=4)
+    tasks, said = environment._spoken(env, jax.random.key(1), 3)
+    said = said.at[2, 1].set(0)  # malformed: it costs 0.1
+    seen, reward = 0, 0.0
+    for n in range(3):
+        task = jax.tree.map(lambda x, n=n: x[n], tasks)
+        state, observation = env.reset(jax.random.key(0), task)
+        seen += observation.sum()
+        for t in range(4):
+            state, observation, gain, _ = jax.jit(env.step)(state, said[t, n])
+            seen, reward = seen + observation.sum(), reward + gain
+    found = environment._replay(env, tasks, said)
+    assert found[0] == seen
+    np.testing.assert_allclose(found[1], reward, rtol=1e-6)
+    np.testing.assert_allclose(reward, -0.1, rtol=1e-6)
+
+
+def test_a_missed_limit_is_said_of_environments():
+    row = {"environment": "x", "devices": 1, "spread": 0.1, "least": 10, "most": 0.1}
+    shown = benchmark.show_environments(
+        [row | {"steps_per_second": s, "share": x} for s, x in ((9, 0.05), (10, 0.2))]
+    )
+    assert list(shown.columns[2].cells) == ["9 missed", "10"]
+    assert list(shown.columns[4].cells) == ["5.0%", "20.0% missed"]
 
 
 def test_a_missed_limit_is_said():

@@ -92,8 +92,8 @@ def test_a_person_can_stop(run, typed):
 def trained(tmp_path_factory):
     """A run whose prompt holds an earlier turn."""
     workdir = tmp_path_factory.mktemp("play") / "run"
-    words = "grpo,smoke,iterations=1,warm_start.success=0.0,context.policy=last,context.turns=1,devices=1"
-    train.run(household.get_config(words), workdir)
+    words = ("iterations=1", "context.policy=last", "context.turns=1", "devices=1")
+    train.run(household.get_config(",".join(["grpo,smoke", *words])), workdir)
     return workdir
 
 

@@ -90,6 +90,7 @@ def fields(cell: dict[str, Any]) -> dict[str, Any]:
         "critic.learning_rate": 2e-3 if trunk == "own" else None,
         "critic.coef": 0.5 if trunk == "shared" else None,
         "critic.warmup_iterations": None if trunk is None else 0,
+        "critic.scale": None if trunk is None else 1.0,
     }
 
 

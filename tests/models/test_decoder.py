@@ -9,7 +9,7 @@ import pytest
 
 from steppo_jax.models.attention import attend, causal_mask
 from steppo_jax.models.decoder import Decoder, DecoderConfig, grow, rotate
-from steppo_jax.models.heads import Critic, Policy, log_prob_and_entropy
+from steppo_jax.models.heads import Critic, Policy, ValueHead, log_prob_and_entropy
 
 BASE = DecoderConfig(
     vocabulary=11,
@@ -192,3 +192,16 @@ def test_decoder_alone_returns_normalised_hidden_states():
     hidden, _ = decoder.apply(params, TOKEN, PLACE, SEGMENT)
     rms = jnp.sqrt((hidden**2).mean(axis=-1))
     np.testing.assert_allclose(rms, jnp.ones_like(rms), rtol=1e-2)
+
+
+def test_the_value_of_a_scaled_critic_is_that_many_times_its_output():
+    params = Critic(BASE).init(jax.random.key(0), TOKEN, PLACE, SEGMENT)
+    plain = Critic(BASE).apply(params, TOKEN, PLACE, SEGMENT)
+    scaled = Critic(BASE, scale=10.0).apply(params, TOKEN, PLACE, SEGMENT)
+    np.testing.assert_allclose(scaled, 10 * plain, rtol=1e-6)
+    head = ValueHead(scale=10.0)
+    hidden = jnp.ones((1, 2, BASE.width))
+    params = head.init(jax.random.key(0), hidden)
+    np.testing.assert_allclose(
+        head.apply(params, hidden), 10 * ValueHead().apply(params, hidden), rtol=1e-6
+    )
