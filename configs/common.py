@@ -16,14 +16,35 @@ import ml_collections
 
 from steppo_jax import methods, settings
 
+# A run of seconds that learns nothing, whatever the environment.
+SMOKE: dict[str, Any] = {
+    "iterations": 3,
+    "model.width": 16,
+    "model.layers": 1,
+    "model.heads": 2,
+    "model.kv_heads": 2,
+    "model.head_width": 8,
+    "model.mlp_width": 32,
+    "env.max_steps": 4,
+    "rollout.groups": 4,
+    "rollout.group_size": 4,
+    "learner.minibatches": 2,
+    "learner.microbatch": 8,
+    "critic.warmup_iterations": 1,
+    "warm_start.success": 0.0,
+    "eval.episodes": 16,
+    "checkpoint.every": 1,
+    "trajectories": 1,
+}
+
 
 def build(
-    environment: str, arg: str, *, fields: Mapping[str, Any], smoke: Mapping[str, Any]
+    environment: str, arg: str, *, fields: Mapping[str, Any]
 ) -> ml_collections.ConfigDict:
     """The configuration for an argument string, locked but not yet checked.
 
     Layers, later ones win: the defaults of `settings`, `fields` of the environment,
-    the method, `smoke` where asked for, then single fields. Raises ConfigError.
+    the method, SMOKE where asked for, then single fields. Raises ConfigError.
     """
     method, *words = [word.strip() for word in arg.split(",")]
     config = settings.tree()
@@ -35,7 +56,7 @@ def build(
         label += ",smoke"
         critic = config.critic.kind != "none"
         small = {
-            k: v for k, v in smoke.items() if critic or not k.startswith("critic.")
+            k: v for k, v in SMOKE.items() if critic or not k.startswith("critic.")
         }
         config.update_from_flattened_dict(small)
     config.preset = label
