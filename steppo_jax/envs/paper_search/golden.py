@@ -41,6 +41,7 @@ def _gains(task: rules.Task, wanted: jax.Array) -> jax.Array:
     return jnp.sum(jnp.where(given, bit[None], 0), axis=1, dtype=jnp.uint32)
 
 
+@jax.jit
 def steps(task: rules.Task) -> jax.Array:
     """[] int32, the fewest calls that find enough of the answers.
 

@@ -117,8 +117,9 @@ def apply(state: State, action: Action) -> tuple[State, jax.Array]:
     found = jnp.any(papers[:, None] == jnp.ravel(state.paper)[None], axis=1)
     is_new = works & ~found & jnp.any(has, axis=1)
     has = has & is_new[:, None]
-    relevance = (jnp.sum(has, axis=1) / 3) ** 2
-    gain = jnp.sum(jax.lax.top_k(relevance, NUM_REWARDED)[0])
+    # Ninths are summed as whole numbers, so that no order of adding matters.
+    ninths = (jnp.sum(has, axis=1) ** 2).astype(jnp.float32)
+    gain = jnp.sum(jax.lax.top_k(ninths, NUM_REWARDED)[0]) / 9
 
     result = jnp.where(wasted, REPEATED, jnp.where(works, OK, UNRECOGNISED))
     now = jnp.arange(state.past_kind.shape[0]) == state.num_steps
