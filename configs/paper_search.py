@@ -15,6 +15,8 @@ FIELDS = {
     "env.max_steps": 5,
     "env.think_tokens": 4,
     "env.on_time_limit": "terminal",  # "within 5 steps" is part of the task
+    "model.tie_embeddings": True,  # words of the query are copied into searches
+    "warm_start.success": 0.15,
 }
 
 SMOKE = {
