@@ -1,8 +1,14 @@
 """Paper search after PaSa, on the device: search, expand citations, collect.
 
     python -m experiments.train --config=configs/paper_search.py:steppo --workdir=DIR
+    python -m experiments.train --config=configs/paper_search.py:grpo --workdir=DIR
+    python -m experiments.train --config=configs/paper_search.py:ppo,smoke --workdir=DIR
 
-`smoke` runs in seconds and learns nothing.
+Measured with seed 0 and `--config.devices=1` on a busy CPU, in success on the
+(seen, unseen) panels: the warm start reaches (.16, .15); 80 iterations take `steppo`
+to (.82, .81), `ppo` to (.80, .81), `grpo` to (.58, .50). @GRPO@
+The scripted expert has .97, random well-formed play .03. `smoke` runs in seconds and
+learns nothing.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from steppo_jax.envs.paper_search import graph, rules
+from steppo_jax.envs.paper_search import golden, graph, rules
 
 
 def hidden_variant(state, key):
@@ -62,3 +62,30 @@ def fewest_calls(calls, wanted, needed):
     gains = (calls[:, :, None] == np.asarray(wanted)).any(axis=1)
     gains = np.unique(gains[gains.any(axis=1)], axis=0)
     return next(n for n in range(1, 9) if can_find(gains, needed, n))
+
+
+@jax.jit
+def can_succeed(tasks):
+    """[tasks, 3] bool: whether any first one, two, three actions succeed in play.
+
+    All sequences of the searches `golden` tries and of expansions are played.
+    """
+    num_searches = len(golden.SEARCHES)
+    numbers = range(num_searches + rules.NUM_SHOWN)
+    scripts = np.array(list(itertools.product(numbers, repeat=3)), np.int32)
+
+    def play(task, script):
+        words = jnp.append(task.topics, graph.NO_TOPIC)[golden.SEARCHES]
+        nothing = jnp.full((rules.NUM_SHOWN, 3), graph.NO_TOPIC)
+        words = jnp.concatenate([words, nothing])
+
+        def body(state, number):
+            kind = jnp.where(number < num_searches, rules.SEARCH, rules.EXPAND)
+            slot = jnp.maximum(number - num_searches, 0)
+            state, _ = rules.apply(state, rules.Action(kind, words[number], slot))
+            return state, rules.outcome(state)["success"] > 0
+
+        return jax.lax.scan(body, rules.initial_state(task, 3), script)[1]
+
+    every = jax.vmap(jax.vmap(play, in_axes=(None, 0)), in_axes=(0, None))
+    return jnp.any(every(tasks, jnp.asarray(scripts)), axis=1)

@@ -229,6 +229,18 @@ def test_golden_steps_are_the_fewest_by_a_search_of_all_calls():
     assert len(set(golden.tolist())) > 1
 
 
+def test_golden_steps_are_reached_in_play():
+    """Seldom not: where papers would have to be expanded before they are in sight."""
+    tasks = take(ENV.panel("seen"), slice(0, 512, 32))
+    golden = np.asarray(jax.jit(jax.vmap(ENV.golden_steps))(tasks))
+    succeeds = np.asarray(cases.can_succeed(tasks))
+    for steps in (1, 2, 3):
+        assert not succeeds[golden > steps, steps - 1].any()
+    short = golden <= 3
+    reached = succeeds[short, golden[short] - 1]
+    assert len(reached) > 10 and reached.mean() > 0.8
+
+
 def test_a_situation_is_what_was_done_and_found_not_in_which_order():
     a, b = f"search {' '.join(WORDS[:2])}", f"search {' '.join(WORDS[1:])}"
 

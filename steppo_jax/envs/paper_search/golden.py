@@ -11,10 +11,11 @@ import numpy as np
 from steppo_jax.envs.paper_search import graph, rules
 from steppo_jax.envs.paper_search.graph import MOST_ANSWERS, NO_PAPER, NO_TOPIC
 
-_SEARCHES = np.array(
+# What is searched for, as places of the query; 3 is no word.
+SEARCHES = np.array(
     [(0, 1, 2), (0, 1, 3), (0, 2, 3), (1, 2, 3), (0, 3, 3), (1, 3, 3), (2, 3, 3)]
 )
-_NUM_CALLS = len(_SEARCHES) + MOST_ANSWERS
+_NUM_CALLS = len(SEARCHES) + MOST_ANSWERS
 _TRIED = 4  # sets of at most so many calls
 
 
@@ -27,7 +28,7 @@ def answers(task: rules.Task) -> jax.Array:
 
 def _gains(task: rules.Task, wanted: jax.Array) -> jax.Array:
     """[_NUM_CALLS] uint32: which of `wanted` a call gives, a bit for each."""
-    words = jnp.append(task.topics, NO_TOPIC)[jnp.asarray(_SEARCHES)]
+    words = jnp.append(task.topics, NO_TOPIC)[jnp.asarray(SEARCHES)]
     hits = jax.vmap(lambda w: graph.best(graph.INDEX, w, graph.NUM_RESULTS))(words)
     is_answer = wanted < NO_PAPER
     cited = jnp.asarray(graph.CITED)[jnp.minimum(wanted, NO_PAPER - 1)]
@@ -48,8 +49,9 @@ def steps(task: rules.Task) -> jax.Array:
     Calls are searches for words of the query and expansions of answers; every set
     of up to four of them is tried, with a search in it, for without one there is
     nothing to expand. That the answers to be expanded are in sight in time is not
-    asked, so no policy that makes these calls can be faster. Five stands for more
-    than four.
+    asked, so no policy that makes these calls can be faster. A search with a word
+    that is not of the query would save a step in 2 % of the tasks (tests try all
+    45,792 calls). Five stands for more than four.
     """
     wanted = answers(task)
     size = jnp.sum(wanted < NO_PAPER)
@@ -60,7 +62,7 @@ def steps(task: rules.Task) -> jax.Array:
             [
                 calls
                 for calls in itertools.combinations(range(_NUM_CALLS), number)
-                if calls[0] < len(_SEARCHES)
+                if calls[0] < len(SEARCHES)
             ]
         )
         union = gains[sets[:, 0]]
