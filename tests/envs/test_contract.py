@@ -20,9 +20,15 @@ from steppo_jax import envs
 from steppo_jax.envs.base import TimeLimit
 from steppo_jax.vocabulary import EOS, PAD, SPECIAL
 from steppo_jax.vocabulary import length as token_length
-from tests.envs import household_cases, shop_cases
+from tests.envs import household_cases, paper_search_cases, shop_cases
 
-EPISODES = 1408  # × max_steps 15 = 21,120 responses, × 16 = 22,528
+RESPONSES = 20_480  # random ones an environment must survive
+EPISODES = 1408  # at least
+
+
+def num_episodes(env):
+    """As many as give RESPONSES, for short episodes too."""
+    return max(EPISODES, -(-RESPONSES // env.max_steps))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +39,7 @@ class Case:
     # (state, key) → a state that differs in hidden parts only
     hidden_variant: Callable[[Any, jax.Array], Any]
     panel_sha256: tuple[str, str, str]  # of train, seen, unseen
+    malformed_ends: bool = False  # whether a response that is no action ends it
 
 
 CASES = {
@@ -43,6 +50,16 @@ CASES = {
             "081abc192942e0c21adf4b56fb469366a6cb5294d79a17c5f9805d59cd722660",
             "cdaf9326bf7842da28d18b019a7db22301936960ce9de8932aebaf01d7e5c1ca",
             "13f0ab9dbbed7f1537390ee3f68a56e3cd62170d56d7fa7d4a6de27d068c6d80",
+        ),
+    ),
+    "paper_search": Case(
+        reward_bounds=(-0.5, 3.0),
+        hidden_variant=paper_search_cases.hidden_variant,
+        malformed_ends=True,
+        panel_sha256=(
+            "8f93011bb401bb7e651c5d738dd8256391ff358672398325322e58325fdf0836",
+            "b1474262bab6a9e6ba347a22d68aa35204c69c0a18eeb87153889fa9945cc19f",
+            "f530728bc365860b2cb06153326a0f8117c8c6c840b3b19e73ad1af10b9c1154",
         ),
     ),
     "shop": Case(
@@ -106,8 +123,8 @@ def play(env, panel, kind):
     """Episodes [N, T] of "expert" or "random" on a panel, as NumPy."""
     tasks = env.panel(panel)
     size = jax.tree.leaves(tasks)[0].shape[0]
-    tasks = jax.tree.map(lambda x: x[jnp.arange(EPISODES) % size], tasks)
-    keys = jax.random.split(jax.random.key(7), EPISODES)
+    tasks = jax.tree.map(lambda x: x[jnp.arange(num_episodes(env)) % size], tasks)
+    keys = jax.random.split(jax.random.key(7), num_episodes(env))
     return jax.device_get(compiled_episodes(env)(tasks, keys, kind == "expert"))
 
 
@@ -233,7 +250,7 @@ def test_nobody_beats_the_golden_steps(env, panel):
     assert golden.min() >= 1 and golden.max() <= env.max_steps
     steps = play(env, panel, "expert")
     success = steps["success"] == 1
-    golden = golden[np.arange(EPISODES) % len(golden)]
+    golden = golden[np.arange(num_episodes(env)) % len(golden)]
     assert (steps["live"].sum(axis=1)[success] >= golden[success]).all()
 
 
@@ -317,7 +334,9 @@ def test_text_that_is_no_action_gives_a_response_like_any_other(env, text):
     assert response.shape == (env.response_length,) and response.dtype == jnp.int32
     assert EOS in response
     states, responses = jax.tree.map(lambda x: x[None], (first_state(env), response))
-    assert not compiled_step(env)(states, responses)[3].any()
+    _, _, reward, terminated = compiled_step(env)(states, responses)
+    assert terminated.all() == CASES[env.name].malformed_ends
+    assert (reward <= 0).all()
 
 
 def test_state_keys_tell_situations_apart(env):

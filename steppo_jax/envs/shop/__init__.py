@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from steppo_jax.envs import responses
+from steppo_jax.envs import limits, responses
 from steppo_jax.envs.base import PANELS, TimeLimit
 from steppo_jax.envs.shop import catalogue, expert, language, panels, prompt, rules
 from steppo_jax.vocabulary import Vocabulary
@@ -39,16 +39,7 @@ class Shop:
     observation_length: typing.ClassVar[int] = prompt.LENGTH
 
     def __post_init__(self):
-        for field, least in (("max_steps", 1), ("think_tokens", 0)):
-            value = getattr(self, field)
-            if type(value) is not int or value < least:
-                raise ValueError(f"{field}: {value!r} is not a whole number ≥ {least}")
-        limits = typing.get_args(TimeLimit)
-        if self.on_time_limit not in limits:
-            raise ValueError(
-                f"on_time_limit: {self.on_time_limit!r} is not one of "
-                f"{', '.join(limits)}"
-            )
+        limits.check(self)
 
     @property
     def response_length(self) -> int:
