@@ -7,11 +7,12 @@ from typing import Any
 
 from steppo_jax.envs.base import PANELS, Environment, State, Task
 from steppo_jax.envs.household import Household
+from steppo_jax.envs.multihop_qa import MultihopQA
 from steppo_jax.envs.shop import Shop
 
 __all__ = ["PANELS", "Environment", "State", "Task", "make", "names"]
 
-_REGISTRY: dict[str, type] = {cls.name: cls for cls in (Household, Shop)}
+_REGISTRY: dict[str, type] = {cls.name: cls for cls in (Household, MultihopQA, Shop)}
 
 
 def names() -> tuple[str, ...]:

@@ -1,0 +1,43 @@
+"""Multi-hop questions with search, after HotpotQA, on the device.
+
+    python -m experiments.train --config=configs/multihop_qa.py:steppo --workdir=DIR
+
+The settings other than the task's own are the common ones; they are not tuned.
+"""
+
+from __future__ import annotations
+
+import ml_collections
+
+from configs import common
+
+FIELDS = {
+    "env.max_steps": 5,
+    "env.think_tokens": 4,
+    "env.on_time_limit": "terminal",  # "within 5 steps" is part of the task
+}
+
+SMOKE = {
+    "iterations": 3,
+    "model.width": 16,
+    "model.layers": 1,
+    "model.heads": 2,
+    "model.kv_heads": 2,
+    "model.head_width": 8,
+    "model.mlp_width": 32,
+    "env.max_steps": 3,
+    "rollout.groups": 4,
+    "rollout.group_size": 4,
+    "learner.minibatches": 2,
+    "learner.microbatch": 8,
+    "critic.warmup_iterations": 1,
+    "warm_start.success": 0.0,
+    "eval.episodes": 16,
+    "checkpoint.every": 1,
+    "trajectories": 1,
+}
+
+
+def get_config(arg: str = "steppo") -> ml_collections.ConfigDict:
+    """The configuration for `METHOD[,smoke][,FIELD=VALUE …]`; see configs/common.py."""
+    return common.build("multihop_qa", arg, fields=FIELDS, smoke=SMOKE)
