@@ -12,11 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from steppo_jax.envs import hashing
 from steppo_jax.envs.multihop_qa import world
 from steppo_jax.envs.multihop_qa.world import NONE
 
-TOP_K = 5
-TITLE_WORD, OTHER_WORD, RELATION_WORD = 4, 2, 3  # what a word in common counts
+TOP_K = 4
+TITLE_WORD, OTHER_WORD, RELATION_WORD = 10, 6, 10  # what a word in common counts
 
 
 def _like(entity: int) -> tuple[int, int]:
@@ -30,7 +31,10 @@ def _like(entity: int) -> tuple[int, int]:
 
 
 def _postings() -> tuple[np.ndarray, np.ndarray]:
-    """(fact ids, scores of the name's words) [entities but years, longest list]."""
+    """(fact ids, scores of the name's words) [entities but years, longest list].
+
+    A list is in scattered order, which decides between equal passages.
+    """
     by_head = [[] for _ in range(world.NUM_ENTITIES)]
     by_tail = [[] for _ in range(world.NUM_ENTITIES)]
     for number, (head, _, tail) in enumerate(world.FACTS):
@@ -44,7 +48,8 @@ def _postings() -> tuple[np.ndarray, np.ndarray]:
         best = {}
         for fact, score in scored:  # a passage that matches twice counts as the better
             best[fact] = max(score, best.get(fact, 0))
-        lists.append(sorted(best.items()))
+        order = hashing.mix(np.array(list(best), np.uint32))
+        lists.append([item for _, item in sorted(zip(order, best.items()))])
     longest = max(map(len, lists))
     padded = [[*found, *[(NONE, 0)] * (longest - len(found))] for found in lists]
     table = np.array(padded, np.int32)
@@ -61,7 +66,7 @@ def search(entity: jax.Array, relations: jax.Array) -> jax.Array:
       entity: [] int32, not a year; NONE finds nothing.
       relations: [any] int32, NONE where not said.
 
-    The order says nothing of the rank. Of equal passages the earlier one is found.
+    The order says nothing of the rank; nor does which of equal passages is found.
     """
     facts = jnp.asarray(POSTINGS)[entity]
     relation = jnp.asarray(world.FACTS[:, 1])[facts]
@@ -76,6 +81,8 @@ def search(entity: jax.Array, relations: jax.Array) -> jax.Array:
         (score[:, None] == score[None, :]) & earlier
     )
     chosen = real & (jnp.sum(better, axis=0) < TOP_K)
-    slot = jnp.cumsum(chosen) - 1
-    here = chosen & (slot[None, :] == jnp.arange(TOP_K)[:, None])
-    return (jnp.sum(jnp.where(here, facts - NONE, 0), axis=1) + NONE).astype(jnp.int32)
+    before = chosen[:, None] & (facts[:, None] < facts[None, :])
+    slot = jnp.sum(before, axis=0)
+    here = chosen[None, :] & (slot[None, :] == jnp.arange(TOP_K)[:, None])
+    found = jnp.max(jnp.where(here, facts[None, :], NONE), axis=1)
+    return found.astype(jnp.int32)

@@ -17,7 +17,7 @@ from steppo_jax.vocabulary import EOS, PAD, Vocabulary
 EMPTY = "."
 SEARCH, ANSWER = "search", "answer"
 THOUGHTS = ("think", "hmm", "now", "next")
-FRAME = ("follow", "later", "query", "act")  # words of the observation only
+FRAME = ("follow", "later", "query", "found", "act")  # words of the observation only
 ACTION_LENGTH = 8  # search, two words of a name and a relation, twice, <eos>
 _NAME_WORDS = [w for t in world.TYPES for w in world.FIRST_WORDS[t]]
 _NAME_WORDS += [w for t in world.TYPES[:-1] for w in world.SECOND_WORDS[t]]

@@ -96,25 +96,28 @@ def _has_short_cut(task: Task) -> jax.Array:
     of its facts (the first one, with all relations) finds a later one too.
     """
     heads, tails = _walk(task)
-    compares, places = task.hops == 0, jnp.arange(MAX_HOPS)
-    alone = (places[:, None] == places[None, :]) & (places[:, None] > 0)
-    words = jnp.where(alone | (places[:, None] == 0), task.relations[None, :], NONE)
+    compares, place = task.hops == 0, jnp.arange(MAX_HOPS)
+    first, alone = place[:, None] == 0, place[:, None] == place[None, :]
+    words = jnp.where(first | alone, task.relations[None, :], NONE)  # of each search
     found = jnp.asarray(world.FACTS)[jax.vmap(index.search)(heads, words)]
-    other = jnp.where(compares, task.entities[jnp.minimum(places, 1)], heads)
-    of = jnp.where(compares, task.relations[0], task.relations)
-    says = jnp.any(  # [search, fact]
-        (found[:, :, None, 0] == other) & (found[:, :, None, 1] == of), axis=1
+    # The facts that are needed: of a comparison, the relation of both names.
+    title = jnp.where(compares, task.entities[jnp.minimum(place, 1)], heads)
+    relation = jnp.where(compares, task.relations[0], task.relations)
+    says = (found[:, :, None, 0] == title[None, None, :]) & (
+        found[:, :, None, 1] == relation[None, None, :]
     )
-    is_fact = jnp.where(compares, places < 2, places < task.hops)
-    is_search = jnp.where(compares, places < 1, places < task.hops)
-    later = is_search[:, None] & is_fact[None, :] & (places[:, None] < places[None, :])
-    order = places[:, None] < places[None, :]
-    same_relation = task.relations[:, None] == task.relations[None, :]
+    num_facts = jnp.where(compares, 2, task.hops)
+    later = (place[:, None] < place[None, :]) & (place[None, :] < num_facts)
+    is_shown = jnp.any(later & jnp.any(says, axis=1))
     met = jnp.concatenate([task.entities[:1], tails])
-    again = (met[:, None] == met[None, :]) & (met != NONE)
-    again = again & (jnp.arange(MAX_HOPS + 1)[:, None] < jnp.arange(MAX_HOPS + 1))
-    twice = jnp.any(order & same_relation & (task.relations != NONE)) | jnp.any(again)
-    return jnp.any(later & says) | (~compares & twice)
+    returns = _has_twice(met) | _has_twice(task.relations)
+    return is_shown | (~compares & returns)
+
+
+def _has_twice(values: jax.Array) -> jax.Array:
+    """[] bool, whether a value other than NONE stands twice in `values` [K]."""
+    same = jnp.triu(values[:, None] == values[None, :], 1)
+    return jnp.any(same & (values != NONE)[None, :])
 
 
 def belongs(task: Task, panel: str) -> jax.Array:
@@ -154,7 +157,7 @@ def _frozen(name: str) -> Task:
         _NUM_BITS,
         lambda b: _draw(b, name),
         lambda t: belongs(t, name),
-        tries=8,
+        tries=16,
     )
 
 

@@ -1,7 +1,7 @@
 """What the policy sees: a template of fixed slots, and the English of it.
 
-The question, the steps taken, and the passages of the two newest queries, each
-under its query. A slot without anything to say holds ".".
+The passages of the two newest queries, each under its query and the newest last;
+then the question and the steps taken. A slot without anything to say holds ".".
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from steppo_jax.vocabulary import PAD, Vocabulary
 # (slot, number of words); a slot named like a word is that word
 TEMPLATE = (
     ("<bos>", 1),
+    ("queries", rules.MAX_QUERIES * (5 + 5 * index.TOP_K)),
     ("kind", 1),
     ("first name", 2),
     ("second name", 2),
     ("relations", rules.MAX_HOPS),
     ("steps taken", 1),
-    ("queries", rules.MAX_QUERIES * (4 + 5 * index.TOP_K)),
     ("act", 1),
 )
 LENGTH = sum(width for _, width in TEMPLATE)
@@ -46,16 +46,19 @@ def observe(state: rules.State, max_steps: int) -> jax.Array:
     """[LENGTH] int32, the observation of a state."""
     task, (entity, relation) = state.task, state.queries.T
     names, relations = jnp.asarray(NAME_TOKENS), jnp.asarray(language.RELATION_TOKENS)
-    word = jnp.full((rules.MAX_QUERIES, 1), ID["query"], jnp.int32)
+    query, passages = (
+        jnp.full((rules.MAX_QUERIES, 1), ID[word], jnp.int32)
+        for word in ("query", "found")
+    )
     found = jnp.asarray(_PASSAGES)[state.passages].reshape(rules.MAX_QUERIES, -1)
-    asked = [word, names[entity], relations[relation][:, None], found]
+    asked = [query, names[entity], relations[relation][:, None], passages, found]
     value = {
         "kind": jnp.where(task.hops > 0, ID["follow"], ID["later"]),
         "first name": names[task.entities[0]],
         "second name": names[task.entities[1]],
         "relations": relations[task.relations],
         "steps taken": ID["s0"] + jnp.minimum(state.num_steps, max_steps),
-        "queries": jnp.concatenate(asked, axis=1),
+        "queries": jnp.concatenate(asked, axis=1)[::-1],
     }
     parts = [value[n] if n in value else jnp.int32(ID[n]) for n, _ in TEMPLATE]
     return jnp.concatenate([jnp.ravel(part) for part in parts]).astype(jnp.int32)
@@ -83,10 +86,10 @@ def describe(observation, words: Vocabulary) -> str:
         else f"Question: start from {first} and follow {chain}. Where do you arrive?",
         f"Steps taken: {seen['steps taken'][0][1:]}.",
     ]
-    for block in np.reshape(seen["queries"], (rules.MAX_QUERIES, -1)):
+    for block in np.reshape(seen["queries"], (rules.MAX_QUERIES, -1))[::-1]:
         if said(block[1:4]):
             lines.append(f"Found for {said(block[1:4])}:")
-            lines += [f"- {said(row)}." for row in np.reshape(block[4:], (-1, 5))]
+            lines += [f"- {said(row)}." for row in np.reshape(block[5:], (-1, 5))]
     return "\n".join(lines)
 
 
