@@ -94,8 +94,8 @@ def slow_search(entity, relations):
     )
     next_first = firsts[(firsts.index(first) + 1) % len(firsts)]
     next_second = seconds[(seconds.index(second) + 1) % len(seconds)]
-    similar = [(next_first, second), (first, next_second)]
-    near = [entity, *map(world.NAMES.index, similar)]
+    similar = (next_first, second) if entity % 2 == 0 else (first, next_second)
+    near = [entity, world.NAMES.index(similar)]
     scored = []
     for number in np.flatnonzero(
         np.isin(world.FACTS[:, 0], near) | (world.FACTS[:, 2] == entity)
@@ -104,7 +104,7 @@ def slow_search(entity, relations):
         title = 20 if head == entity else 10 if head in near else 0
         score = max(title, 12 if tail == entity else 0)
         order = hashing.mix(np.array([number], np.uint32))[0]
-        scored.append((-score - 10 * (relation in relations), order, number))
+        scored.append((-score - 8 * (relation in relations), order, number))
     return sorted(number for *_, number in sorted(scored)[:4])
 
 
@@ -124,8 +124,10 @@ def test_a_search_names_the_fact_among_others_and_its_place_says_nothing():
     right = found == np.arange(len(facts))[:, None]
     assert right.any(axis=1).all()  # it is always found
     assert right.mean(axis=0).max() < 0.3  # at every place about as often
+    # Titles with fewer than four facts leave room for another title's same relation.
     same_relation = (facts[found, 1] == facts[:, 1:2]).sum(axis=1)
-    assert (1 / same_relation).mean() < 0.5  # the relation alone is half a guess
+    few = np.isin(world.TYPE_OF[facts[:, 0]], [2, 3, 4])
+    assert (same_relation[few] >= 2).all() and (same_relation[~few] == 1).mean() > 0.5
     mentioned = (facts[found, 2] == facts[:, :1]).any(axis=1)
     assert mentioned.any()  # and other facts mention the name
 
@@ -146,14 +148,14 @@ def test_nothing_is_found_for_nothing():
 
 FIRST_PAGE = """Found for yellow lantern:
 - yellow lantern starring greta silva.
+- yellow lantern directed_by vera vogel.
 - yellow lantern made_by apex foods.
-- yellow lantern released 1987.
-- silent lantern starring tara xu."""
+- yellow lantern released 1987."""
 NEXT_PAGE = """Found for greta silva works_for:
 - greta silva born_in old bourne.
 - greta silva works_for alpha airlines.
 - greta silva spouse zoe meyer.
-- hugo silva works_for nova foods."""
+- greta silva born 1985."""
 
 
 def test_a_chain_word_for_word():
@@ -167,8 +169,8 @@ def test_a_chain_word_for_word():
     )
     assert ENV.vocabulary.decode(observation) == (
         f"<bos> query . . . found {'. ' * 20}query yellow lantern . found yellow "
-        "lantern starring greta silva yellow lantern made_by apex foods yellow "
-        "lantern released 1987 . silent lantern starring tara xu "
+        "lantern starring greta silva yellow lantern directed_by vera vogel yellow "
+        "lantern made_by apex foods yellow lantern released 1987 . "
         "follow yellow lantern . . starring works_for . . s0 act"
     )
     state, observation, reward, over = act(state, "search greta silva works_for")

@@ -1,9 +1,9 @@
 """Search: an inverted index over the passages, and word overlap as the score.
 
 A passage is a fact. A posting list of a name has the passages in which both of its
-words stand, as the title (head) or elsewhere, and those whose title is one of two
-names that share one of its words, which a search for words finds too. It is built
-once, from the corpus alone: it knows no question and no answer.
+words stand, as the title (head) or elsewhere, and those whose title is another name
+with one of its words, which a search for words finds too. It is built once, from the
+corpus alone: it knows no question and no answer.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from steppo_jax.envs.multihop_qa import world
 from steppo_jax.envs.multihop_qa.world import NONE
 
 TOP_K = 4
-TITLE_WORD, OTHER_WORD, RELATION_WORD = 10, 6, 10  # what a word in common counts
+TITLE_WORD, OTHER_WORD, RELATION_WORD = 10, 6, 8  # what a word in common counts
 
 
-def _like(entity: int) -> tuple[int, int]:
-    """A name with the same second word, one with the same first word."""
+def _like(entity: int) -> int:
+    """A name with the same second word (of even entities) or the same first word."""
     kind = world.TYPE_OF[entity]
     start, count = world.START[kind], world.COUNT[kind]
     width = len(world.SECOND_WORDS[world.TYPES[kind]])
     place = entity - start
     beside = place - place % width + (place + 1) % width
-    return start + (place + width) % count, start + beside
+    return start + ((place + width) % count if entity % 2 == 0 else beside)
 
 
 def _postings() -> tuple[np.ndarray, np.ndarray]:
@@ -44,7 +44,7 @@ def _postings() -> tuple[np.ndarray, np.ndarray]:
     for entity in range(world.YEAR_0):
         scored = [(fact, 2 * TITLE_WORD) for fact in by_head[entity]]
         scored += [(fact, 2 * OTHER_WORD) for fact in by_tail[entity]]
-        scored += [(f, TITLE_WORD) for like in _like(entity) for f in by_head[like]]
+        scored += [(fact, TITLE_WORD) for fact in by_head[_like(entity)]]
         best = {}
         for fact, score in scored:  # a passage that matches twice counts as the better
             best[fact] = max(score, best.get(fact, 0))
