@@ -89,13 +89,12 @@ def _walk(task: Task) -> tuple[jax.Array, jax.Array]:
     return jax.lax.scan(follow, task.entities[0], task.relations)[1]
 
 
-def _has_short_cut(task: Task) -> jax.Array:
+def _has_short_cut(task: Task, heads: jax.Array, tails: jax.Array) -> jax.Array:
     """[] bool: the question can be answered sooner than hop by hop.
 
     Because the chain returns to a name or a relation, or because the search for one
     of its facts (the first one, with all relations) finds a later one too.
     """
-    heads, tails = _walk(task)
     compares, place = task.hops == 0, jnp.arange(MAX_HOPS)
     first, alone = place[:, None] == 0, place[:, None] == place[None, :]
     words = jnp.where(first | alone, task.relations[None, :], NONE)  # of each search
@@ -125,11 +124,11 @@ def belongs(task: Task, panel: str) -> jax.Array:
     held = jnp.asarray(_IS_HELD_OUT)
     odd = jnp.asarray(_IS_ODD)[task.relations] & (task.relations != NONE)
     is_odd, compares = jnp.any(odd), task.hops == 0
-    heads, _ = _walk(task)
+    heads, tails = _walk(task)
     asked = jnp.where(compares, task.entities, heads[jnp.maximum(task.hops - 1, 0)])
     known, new = ~jnp.any(held[asked]), jnp.all(held[asked])
     value = jnp.asarray(world.TAIL)[task.entities, task.relations[0]]
-    proper = ~_has_short_cut(task) & (~compares | (value[0] != value[1]))
+    proper = ~_has_short_cut(task, heads, tails) & (~compares | (value[0] != value[1]))
     number = hashing.fold(jnp.concatenate([task.entities, task.relations]))
     is_seen = number % np.uint32(3) == 0
     usual = proper & ~is_odd & (task.hops <= 2)
