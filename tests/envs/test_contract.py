@@ -48,9 +48,9 @@ CASES = {
         hidden_variant=multihop_qa_cases.hidden_variant,
         malformed_ends=True,
         panel_sha256=(
-            "2fba85a37b78063cd3fbfb9d77ea757b600ffc2db526d330708463eb3be58a35",
-            "b60f9fa9f23a20b70e1ef0249da5d2db592d6e84921725724959994a5af619a3",
-            "7d7f820421418304248eae5971937cf0ba08bec2e02372d574ed9d2a361c3ce0",
+            "06a4b6e4f1e8fedd537280a2f48f7467caa978bf803c3dedacd424e738db26ae",
+            "2c488302c8ae53b58cbe8753ddb0c22ffc308b9d6785aa9c7b2354add7ff8089",
+            "cd6e6515d166e904e146c3b423141db495184f3b29a3659353715e10ce783392",
             "1a9445d4bbacec559725276203ec9b704eb94bf94a0ae0804199f4bfc4efff6b",
             "9991babdb987b26dce60c3ea76aa6f5bd61ddd5af275139dd1373e8c1b96b27e",
         ),

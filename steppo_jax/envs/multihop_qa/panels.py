@@ -30,7 +30,7 @@ _IS_HELD_OUT = (
 _IS_ODD = np.array([r in HELD_OUT_RELATIONS for r in world.RELATION_NAMES])
 _IS_YEAR = np.array([tail == "year" for _, _, tail in world.RELATIONS])
 _COMPARED = np.flatnonzero(_IS_YEAR)
-_ONE_IN = 5  # of the questions of PANELS compares; as in HotpotQA
+_ONE_IN = 8  # of the questions drawn for PANELS compares; few are refused
 # [types, most] relations that lead on from a type, repeated to the same length
 _LEADS_ON = [
     np.flatnonzero(np.equal(world.HEAD_TYPE, t) & ~_IS_YEAR)
