@@ -16,7 +16,6 @@ FIELDS = {
     "env.think_tokens": 0,  # slots then stand at fixed distances; copying is learned
     "env.on_time_limit": "terminal",  # "within 5 steps" is part of the task
     "model.tie_embeddings": True,  # a word read is a word said
-    "model.head_width": 32,  # copying a word takes more room than choosing one
     "model.mlp_width": 64,
     "iterations": 400,
     "warm_start.success": 0.2,  # earlier, names are not yet copied

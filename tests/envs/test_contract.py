@@ -48,11 +48,11 @@ CASES = {
         hidden_variant=multihop_qa_cases.hidden_variant,
         malformed_ends=True,
         panel_sha256=(
-            "06a4b6e4f1e8fedd537280a2f48f7467caa978bf803c3dedacd424e738db26ae",
-            "2c488302c8ae53b58cbe8753ddb0c22ffc308b9d6785aa9c7b2354add7ff8089",
-            "cd6e6515d166e904e146c3b423141db495184f3b29a3659353715e10ce783392",
-            "1a9445d4bbacec559725276203ec9b704eb94bf94a0ae0804199f4bfc4efff6b",
-            "9991babdb987b26dce60c3ea76aa6f5bd61ddd5af275139dd1373e8c1b96b27e",
+            "ff6e5be1edf3945746b5ce3a5dcd7867c86f26b6a5142b7927ee0440f6fab115",
+            "b4a9882a830ec2cc11854a1be4896d06de8bd5e2fe6c8b67de67ed5ba03c5120",
+            "98da4f4285268a6808b7ae4e60bd329cc0c94dd9d921573c6c0ed293a2a26638",
+            "498ead08835d0516c854848148b8ee74a6cc4e1f03607d89b59a64cd99fef6c6",
+            "6d428ff4908a982881da480ce0af1705f81a1b522c2a0409eddec317efacef5e",
         ),
     ),
     "household": Case(

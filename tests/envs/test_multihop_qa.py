@@ -40,7 +40,7 @@ def task_of(hops, names, relations, answer):
     )
 
 
-BRIDGE = task_of(2, ["yellow lantern"], "starring works_for", "alpha airlines")
+BRIDGE = task_of(2, ["yellow lantern"], "starring works_for", "orion media")
 COMPARISON = task_of(
     0, ["yellow lantern", "silent river"], "released", "yellow lantern"
 )
@@ -61,7 +61,7 @@ def act(state, *texts):
 
 
 def test_the_base_of_facts():
-    assert len(world.FACTS) == len({tuple(f) for f in world.FACTS.tolist()}) == 5800
+    assert len(world.FACTS) == len({tuple(f) for f in world.FACTS.tolist()}) == 4456
     assert isinstance(world.FACTS, np.ndarray)  # importing touched no device
     words = [w for t in world.TYPES for w in world.FIRST_WORDS[t]]
     words += [w for t in world.TYPES[:-1] for w in world.SECOND_WORDS[t]]
@@ -134,9 +134,9 @@ def test_a_search_names_the_fact_among_others_and_its_place_says_nothing():
 
 def test_a_relation_that_does_not_exist_finds_what_is_nearest():
     state, _ = start()
-    state, *_ = act(state, "search alpha airlines born_in")
+    state, *_ = act(state, "search orion media born_in")
     found = world.FACTS[np.asarray(state.passages[0])]
-    assert (found[:, 0] == name("alpha airlines")).sum() == 3  # all under that title
+    assert (found[:, 0] == name("orion media")).sum() == 3  # all under that title
 
 
 def test_nothing_is_found_for_nothing():
@@ -147,15 +147,15 @@ def test_nothing_is_found_for_nothing():
 # ---- episodes ----------------------------------------------------------------
 
 FIRST_PAGE = """Found for yellow lantern:
-- yellow lantern starring greta silva.
-- yellow lantern directed_by vera vogel.
-- yellow lantern made_by apex foods.
-- yellow lantern released 1987."""
-NEXT_PAGE = """Found for greta silva works_for:
-- greta silva born_in old bourne.
-- greta silva works_for alpha airlines.
-- greta silva spouse zoe meyer.
-- greta silva born 1985."""
+- yellow lantern released 1999.
+- yellow lantern starring felix lopez.
+- yellow lantern written_by elena meyer.
+- yellow lantern directed_by leo lopez."""
+NEXT_PAGE = """Found for felix lopez works_for:
+- felix lopez works_for orion media.
+- felix lopez born 1980.
+- felix lopez spouse jonas novak.
+- felix lopez born_in lower stead."""
 
 
 def test_a_chain_word_for_word():
@@ -169,19 +169,19 @@ def test_a_chain_word_for_word():
     )
     assert ENV.vocabulary.decode(observation) == (
         f"<bos> query . . . found {'. ' * 20}query yellow lantern . found yellow "
-        "lantern starring greta silva yellow lantern directed_by vera vogel yellow "
-        "lantern made_by apex foods yellow lantern released 1987 . "
+        "lantern released 1999 . yellow lantern starring felix lopez yellow lantern "
+        "written_by elena meyer yellow lantern directed_by leo lopez "
         "follow yellow lantern . . starring works_for . . s0 act"
     )
-    state, observation, reward, over = act(state, "search greta silva works_for")
+    state, observation, reward, over = act(state, "search felix lopez works_for")
     assert ENV.describe(observation) == "\n".join(
         [question, "Steps taken: 1.", NEXT_PAGE, FIRST_PAGE]
     )
     assert not over and reward == 0
-    state, _, reward, over = act(state, "hmm now ; answer alpha airlines")
+    state, _, reward, over = act(state, "hmm now ; answer orion media")
     assert over and reward == 1
     assert ENV.outcome(state) == {"success": 1, "answered": 1}
-    again, _, reward, over = act(state, "answer alpha airlines")
+    again, _, reward, over = act(state, "answer orion media")
     assert over and reward == 0  # paid once; a finished episode stays
     jax.tree.map(np.testing.assert_array_equal, state, again)
 
@@ -199,8 +199,8 @@ def test_a_comparison_with_two_queries():
     text = ENV.describe(observation)
     assert "Found for yellow lantern released:" in text
     assert "Found for silent river released:" in text
-    assert "- yellow lantern released 1987." in text
-    assert "- silent river released 1982." in text
+    assert "- yellow lantern released 1999." in text
+    assert "- silent river released 1975." in text
     said = EXPERT(state, jax.random.key(0))
     assert ENV.vocabulary.decode(said).endswith("answer yellow lantern <eos>")
     _, _, reward, over = STEP(state, said)
@@ -210,14 +210,14 @@ def test_a_comparison_with_two_queries():
 @pytest.mark.parametrize(
     "text",
     [
-        "search greta silva",  # no relation
-        "search silva greta born_in",
-        "search greta lantern born_in",  # words of two types
-        "search greta silva born_in greta silva",
-        "search greta silva born_in greta silva born_in hmm",
-        "answer greta",
-        "answer greta silva born_in",
-        "greta silva",
+        "search felix lopez",  # no relation
+        "search lopez felix born_in",
+        "search felix lantern born_in",  # words of two types
+        "search felix lopez born_in felix lopez",
+        "search felix lopez born_in felix lopez born_in hmm",
+        "answer felix",
+        "answer felix lopez born_in",
+        "felix lopez",
         "search 1987 . born",
     ],
 )
@@ -234,16 +234,18 @@ def test_a_wrong_answer_ends_the_episode_with_nothing():
 
 
 def test_two_queries_replace_what_is_in_sight_and_one_keeps_the_newest():
-    state, *_ = act(start()[0], "search zoe zola born old bourne mayor")
-    assert state.queries[:, 0].tolist() == [name("zoe zola"), name("old bourne")]
-    state, *_ = act(state, "search greta silva born_in")
-    assert state.queries[:, 0].tolist() == [name("greta silva"), name("zoe zola")]
+    state, *_ = act(start()[0], "search anna adler born old bourne mayor")
+    assert state.queries[:, 0].tolist() == [name("anna adler"), name("old bourne")]
+    state, *_ = act(state, "search felix lopez born_in")
+    assert state.queries[:, 0].tolist() == [name("felix lopez"), name("anna adler")]
 
 
 def test_every_action_survives_words():
     rng = np.random.default_rng(1)
     entity = rng.integers(0, world.YEAR_0, (200, 2, 1))
-    queries = np.concatenate([entity, rng.integers(0, 15, (200, 2, 1))], axis=2)
+    queries = np.concatenate(
+        [entity, rng.integers(0, world.NUM_RELATIONS, (200, 2, 1))], axis=2
+    )
     queries[::2, 1] = NONE
     answers = np.where(np.arange(200) % 5 == 0, entity[:, 0, 0], NONE)
     queries[::5] = NONE
@@ -332,5 +334,5 @@ def test_golden_steps_are_the_experts_on_every_panel():
 
 
 def test_vocabulary_is_small():
-    assert len(ENV.vocabulary) == 237
-    assert len(MultihopQA(max_steps=9).vocabulary) == 241
+    assert len(ENV.vocabulary) == 214
+    assert len(MultihopQA(max_steps=9).vocabulary) == 218
