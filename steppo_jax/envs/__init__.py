@@ -7,12 +7,15 @@ from typing import Any
 
 from steppo_jax.envs.base import PANELS, Environment, State, Task
 from steppo_jax.envs.household import Household
+from steppo_jax.envs.multihop_qa import MultihopQA
 from steppo_jax.envs.paper_search import PaperSearch
 from steppo_jax.envs.shop import Shop
 
 __all__ = ["PANELS", "Environment", "State", "Task", "make", "names"]
 
-_REGISTRY: dict[str, type] = {cls.name: cls for cls in (Household, PaperSearch, Shop)}
+_REGISTRY: dict[str, type] = {
+    cls.name: cls for cls in (Household, MultihopQA, PaperSearch, Shop)
+}
 
 
 def names() -> tuple[str, ...]:

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 
-def mix(x: jax.Array) -> jax.Array:
+def mix(x: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
     """[...] uint32 → [...] uint32, a bijection that scatters neighbours.
 
-    The constants are those of Chris Wellons' `lowbias32`.
+    A NumPy array stays one: tables made at import touch no device. The
+    constants are those of Chris Wellons' `lowbias32`.
     """
     x = x ^ (x >> np.uint32(16))
     x = x * np.uint32(0x7FEB352D)

@@ -1,0 +1,31 @@
+"""Multi-hop questions with search, after HotpotQA, on the device.
+
+    python -m experiments.train --config=configs/multihop_qa.py:steppo --workdir=DIR
+
+Measured with `steppo`, seed 0, `--config.devices=1`: from (.19, .11) on the (seen,
+unseen) panels after the warm start to (.40, .18) after 400 iterations; the scripted
+expert has 1. Not tuned to the end: names of held-out entities are copied too seldom.
+"""
+
+from __future__ import annotations
+
+import ml_collections
+
+from configs import common
+
+FIELDS = {
+    "env.max_steps": 5,
+    "env.think_tokens": 0,  # slots then stand at fixed distances; copying is learned
+    "env.on_time_limit": "terminal",  # "within 5 steps" is part of the task
+    "model.tie_embeddings": True,  # a word read is a word said
+    "model.mlp_width": 64,
+    "iterations": 400,
+    "warm_start.success": 0.2,  # earlier, names are not yet copied
+    "warm_start.expert_noise": 0.05,
+    "warm_start.learning_rate": 3e-3,
+}
+
+
+def get_config(arg: str = "steppo") -> ml_collections.ConfigDict:
+    """The configuration for `METHOD[,smoke][,FIELD=VALUE …]`; see configs/common.py."""
+    return common.build("multihop_qa", arg, fields=FIELDS)
