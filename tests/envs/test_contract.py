@@ -293,14 +293,14 @@ def test_no_task_is_in_two_panels(env):
 
     @functools.partial(jax.jit, static_argnums=1)
     def sample(key, panel):
-        keys = jax.random.split(key, 2048)
+        keys = jax.random.split(key, 768)
         return jax.vmap(lambda k: env.sample_task(k, panel))(keys)
 
     drawn = {}
     for i, panel in enumerate(env.panels):
         sampled = sample(jax.random.key(i), panel)
         drawn[panel] = as_set(env.panel(panel)) | as_set(sampled)
-        assert len(as_set(sampled)) > 1000  # not the same few tasks again and again
+        assert len(as_set(sampled)) > 500  # not the same few tasks again and again
     for i, a in enumerate(env.panels):
         for b in env.panels[i + 1 :]:
             assert not drawn[a] & drawn[b], f"panels {a} and {b} share tasks"
