@@ -55,7 +55,10 @@ def build(
         words.remove("smoke")
         label += ",smoke"
         critic = config.critic.kind != "none"
-        small = {
+        # Without a warm start its other fields would have no effect.
+        plain = settings.flat(settings.tree())
+        cold = {k: v for k, v in plain.items() if k.startswith("warm_start.")}
+        small = cold | {
             k: v for k, v in SMOKE.items() if critic or not k.startswith("critic.")
         }
         config.update_from_flattened_dict(small)

@@ -1,9 +1,11 @@
 """The argument string of configuration files."""
 
+import importlib
+
 import pytest
 
 from configs import household
-from steppo_jax import methods, settings
+from steppo_jax import envs, methods, settings
 
 
 def test_words_after_the_method_set_fields():
@@ -59,3 +61,14 @@ def test_a_method_sets_its_grid_and_leaves_the_rest_unused(name):
 def test_the_tree_is_locked():
     with pytest.raises(AttributeError):
         household.get_config().credit.gama = 1.0
+
+
+@pytest.mark.parametrize("environment", envs.names())
+def test_every_environment_has_every_preset(environment):
+    file = importlib.import_module(f"configs.{environment}")
+    for method in methods.METHODS:
+        for words in (method, f"{method},smoke"):
+            config = file.get_config(words)
+            settings.check(config)
+            assert config.env.name == environment
+            assert config.preset == f"{environment}:{words}"
