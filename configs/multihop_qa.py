@@ -51,6 +51,8 @@ SMOKE = {
     "learner.microbatch": 8,
     "critic.warmup_iterations": 1,
     "warm_start.success": 0.0,
+    "warm_start.expert_noise": 0.2,  # the defaults: without a warm start
+    "warm_start.learning_rate": 2e-3,  # other values are refused
     "eval.episodes": 16,
     "checkpoint.every": 1,
     "trajectories": 1,
