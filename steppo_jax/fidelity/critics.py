@@ -30,6 +30,8 @@ def programs_for(config: ConfigDict, critic: str) -> Programs:
         changed.critic.warmup_iterations = 0
         for field in ("trunk", "coef", "learning_rate"):
             changed.critic[field] = settings.FIELDS[f"critic.{field}"].default
+        if config.critic.scale is None:  # of a run without a critic
+            changed.critic.scale = settings.FIELDS["critic.scale"].default
     settings.check(changed)
     p = programs.build(changed)
     frozen = dataclasses.replace(p.learner.settings, critic_warmup=NEVER)

@@ -51,8 +51,8 @@ def test_the_json_line_has_every_estimator_and_where_it_ran(capsys, monkeypatch)
     assert all(row["seconds"] > 0 and row["ratio"] > 0 for row in record["rows"])
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_an_environment_is_timed_alone_and_in_its_rollout(monkeypatch, count):
+def test_an_environment_is_timed_alone_and_in_its_rollout(monkeypatch):
+    count = 2
     monkeypatch.setattr(environment, "EPISODES", 8)
     config = household.get_config(f"steppo,smoke,devices={count}")
     row = environment.measure(config, 3)
@@ -63,17 +63,19 @@ def test_an_environment_is_timed_alone_and_in_its_rollout(monkeypatch, count):
 
 def test_a_replay_is_the_episodes_that_were_played():
     env = envs.make("shop", max_steps=4)
-    tasks, said = environment._spoken(env, jax.random.key(1), 3)
+    speak = jax.jit(lambda key: environment._spoken(env, key, 3))
+    tasks, said = speak(jax.random.key(1))
     said = said.at[2, 1].set(0)  # malformed: it costs 0.1
     seen, reward = 0, 0.0
+    reset, step = jax.jit(env.reset), jax.jit(env.step)
     for n in range(3):
         task = jax.tree.map(lambda x, n=n: x[n], tasks)
-        state, observation = env.reset(jax.random.key(0), task)
+        state, observation = reset(jax.random.key(0), task)
         seen += observation.sum()
         for t in range(4):
-            state, observation, gain, _ = jax.jit(env.step)(state, said[t, n])
+            state, observation, gain, _ = step(state, said[t, n])
             seen, reward = seen + observation.sum(), reward + gain
-    found = environment._replay(env, tasks, said)
+    found = jax.jit(lambda *args: environment._replay(env, *args))(tasks, said)
     assert found[0] == seen
     np.testing.assert_allclose(found[1], reward, rtol=1e-6)
     np.testing.assert_allclose(reward, -0.1, rtol=1e-6)
