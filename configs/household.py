@@ -1,13 +1,12 @@
-"""Household tasks after ALFWorld, on the device: find, clean or heat, and deliver.
+"""Household tasks after ALFWorld, on the device: six families, twenty steps.
 
     python -m experiments.train --config=configs/household.py:steppo --workdir=DIR
     python -m experiments.train --config=configs/household.py:grpo --workdir=DIR \\
         --config.seed=1 --config.rollout.groups=16
     python -m experiments.train --config=configs/household.py:ppo,smoke --workdir=DIR
 
-Expected on two CPU cores: about three minutes; from 10 % success (warm start) to
-60 % or more on the unseen panel of 512 frozen tasks with `steppo` (README has
-the table of all methods). `smoke` runs in seconds and learns nothing.
+What it reaches stands in docs/environments.md. `smoke` runs in seconds and learns
+nothing.
 """
 
 from __future__ import annotations

@@ -93,13 +93,11 @@ def of_credit(repeats: int) -> dict[str, Any]:
 
 
 def of_environments(repeats: int) -> dict[str, Any]:
-    configs = {
-        name: importlib.import_module(f"configs.{name}").get_config("steppo")
-        for name in envs.names()
-    }
-    for config in configs.values():
+    files = [importlib.import_module(f"configs.{name}") for name in envs.names()]
+    configs = [file.get_config("steppo") for file in files]
+    for config in configs:
         devices.settle(config)
-    rows = environment.run(configs, repeats)
+    rows = [environment.measure(config, repeats) for config in configs]
     Console().print(show_environments(rows))
     return {"rows": rows}
 

@@ -35,7 +35,7 @@ PANEL = flags.DEFINE_string(
 )
 INDEX = flags.DEFINE_integer("index", 0, "Which task of the panel.", lower_bound=0)
 # Other entry points have these flags too; tests import several into one process.
-SEED = flags.DEFINE_integer("seed", 0, "Seed of the policy.", allow_override=True)
+SEED = flags.DEFINE_integer("seed", None, "Seed of the policy.", allow_override=True)
 DECODING = flags.DEFINE_enum(
     "decoding", None, ["sampled", "greedy"], "Of a run.", allow_override=True
 )
@@ -127,8 +127,8 @@ def play(
     while not terminated and num_steps < env.max_steps:
         console.rule(f"step {num_steps + 1} of at most {env.max_steps}")
         console.print(Text(env.describe(observation)))
-        key = jax.random.fold_in(policy_key, num_steps)
-        response = speak(state, observation, key)
+        step_key = jax.random.fold_in(policy_key, num_steps)
+        response = speak(state, observation, step_key)
         if response is None:
             console.print("stopped", style="yellow")
             return False
@@ -168,6 +168,8 @@ def speaker() -> tuple[envs.Environment, Speaker | None]:
         entry.stop(f"--noise={NOISE.value} is for --policy=expert only")
     if known and (DECODING.value or CHECKPOINT.value != "latest"):
         entry.stop(f"--decoding and --checkpoint are for a run, not for {policy}")
+    if policy == "human" and SEED.value is not None:
+        entry.stop(f"--seed={SEED.value}: a person draws nothing; leave it out")
     if not known:
         return _of_run(pathlib.Path(policy))
     if CONFIG.value is None:
@@ -193,6 +195,8 @@ def _of_run(workdir: pathlib.Path) -> tuple[envs.Environment, Speaker]:
     p = programs.build(config)
     run_record.check_environment(record, p.env.version)
     decoding = DECODING.value or config.eval.decoding
+    if decoding == "greedy" and SEED.value is not None:
+        entry.stop(f"--seed={SEED.value}: greedy decoding draws nothing; leave it out")
     return p.env, trained(p, workdir, CHECKPOINT.value, decoding)
 
 
@@ -207,7 +211,7 @@ def main() -> None:
     if speak is None:
         console.print(Text(env.instructions + "\nhelp shows this again, quit ends."))
     who = speak or person(env, console)
-    key = jax.random.key(SEED.value)
+    key = jax.random.key(SEED.value or 0)
     play(env, task, who, key, console, spectator=speak is not None)
 
 

@@ -424,3 +424,15 @@ def test_a_stored_configuration_may_lack_fields_that_came_later(monkeypatch):
 def test_what_older_runs_did_is_said_for_fields_that_exist():
     for name in settings.history.ADDED:
         settings.find(name)
+
+
+@pytest.mark.parametrize("method", ["steppo", "grpo"])
+def test_a_config_older_than_every_later_field_is_still_accepted(method):
+    now = household.get_config(method)
+    values = now.to_dict()
+    for name in settings.history.ADDED:
+        node, _, field = name.partition(".")
+        del values[node][field]
+    older = settings.from_dict(values)
+    settings.check(older)
+    assert older.to_dict() == now.to_dict()

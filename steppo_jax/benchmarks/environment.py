@@ -6,7 +6,6 @@ environment alone: reset, parsing, transition, observation, reward.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -88,8 +87,3 @@ def measure(config: ConfigDict, repeats: int) -> dict[str, Any]:
         "least": LEAST,
         "most": MOST,
     }
-
-
-def run(configs: Mapping[str, ConfigDict], repeats: int) -> list[dict[str, Any]]:
-    """One row per environment."""
-    return [measure(config, repeats) for config in configs.values()]

@@ -6,6 +6,8 @@ to (`belongs`); every task belongs to exactly one, so panels are disjoint.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -18,12 +20,6 @@ from steppo_jax.envs import hashing
 PANEL_SIZE = 512
 Draw = Callable[[jax.Array], Any]  # bits [num_bits] uint32 → task
 Belongs = Callable[[Any], jax.Array]  # task → [] bool
-
-
-def check_name(panel: str, panels: tuple[str, ...]) -> None:
-    """ValueError unless `panel` is one of `panels`."""
-    if panel not in panels:
-        raise ValueError(f"panel: {panel!r} is not one of {', '.join(panels)}")
 
 
 def pick(bits: jax.Array, number: int) -> jax.Array:
@@ -68,3 +64,35 @@ def frozen(
     if len(chosen) < PANEL_SIZE:
         raise ValueError(f"panel {number}: only {len(chosen)} tasks; raise tries")
     return jax.tree.map(lambda x: x[chosen], tasks)
+
+
+@dataclasses.dataclass(frozen=True)
+class Panels:
+    """The panels of an environment."""
+
+    names: tuple[str, ...]
+    num_bits: int  # that a task is drawn from
+    draw: Callable[[jax.Array, str], Any]  # bits [num_bits] uint32, panel → task
+    belongs: Callable[[Any, str], jax.Array]  # task, panel → [] bool
+    tries: int = 32  # as `frozen` has
+
+    def sample(self, key: jax.Array, panel: str) -> Any:
+        """A random task of `panel`; jittable. Consumes key."""
+        return sample(key, self.num_bits, *self.rules(panel))
+
+    def frozen(self, panel: str) -> Any:
+        """The tasks of a panel, stacked on the first axis, no two alike."""
+        return jax.tree.map(jnp.asarray, _frozen_once(self, panel))
+
+    def rules(self, panel: str) -> tuple[Draw, Belongs]:
+        """(draw, belongs) of one panel; ValueError for a name that is not one."""
+        if panel not in self.names:
+            raise ValueError(f"panel: {panel!r} is not one of {', '.join(self.names)}")
+        return lambda b: self.draw(b, panel), lambda t: self.belongs(t, panel)
+
+
+@functools.cache
+def _frozen_once(panels: Panels, panel: str) -> Any:
+    rules = panels.rules(panel)
+    number = panels.names.index(panel)
+    return frozen(number, panels.num_bits, *rules, panels.tries)

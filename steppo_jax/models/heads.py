@@ -48,9 +48,8 @@ class Policy(nn.Module):
 class Critic(nn.Module):
     """A decoder with one number per place: the value of the text so far.
 
-    The value is `scale` times what the network says. Set it to the size of a return:
-    a network whose outputs are of size one does not learn values of ten at the pace
-    of the others, it is driven to a constant.
+    The value is `scale` times what the network says, so that returns of that size
+    ask for outputs of size one.
     """
 
     config: DecoderConfig

@@ -206,7 +206,7 @@ def from_dict(values: Mapping[str, Any]) -> ml_collections.ConfigDict:
     ConfigError for a field that does not exist, is missing though it is as old, or
     has another type. The rules of `check` are not applied.
     """
-    given = history.ADDED | _flatten(values)
+    given = history.completed(_flatten(values))
     for name in given:
         find(name)
     config = tree()

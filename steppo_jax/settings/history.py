@@ -17,3 +17,13 @@ ADDED: dict[str, Any] = {
     "critic.coef": None,
     "critic.scale": 1.0,
 }
+
+
+def completed(given: dict[str, Any]) -> dict[str, Any]:
+    """A stored config (dotted name → value) with the fields that are younger than it.
+
+    A run without a critic used none of the critic's, whatever they mean with one.
+    """
+    older = given.get("critic.kind") == "none"
+    unused = {name: None for name in ADDED if older and name.startswith("critic.")}
+    return ADDED | unused | given

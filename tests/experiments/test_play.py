@@ -104,6 +104,9 @@ def test_a_run_plays_what_it_learned(run, trained):
     assert out.count("\n> ") == 4 and "cut by the step limit after 4 steps" in out
     sampled = run(f"--policy={trained}", "--panel=unseen", "--seed=1")[1]
     assert sampled != out and "version 2, panel unseen, task 0" in sampled
+    refused = run(f"--policy={trained}", "--decoding=greedy", "--seed=1")
+    assert refused[0] == 2
+    assert refused[2].startswith("error: --seed=1: greedy decoding draws nothing")
 
 
 @pytest.mark.parametrize(
@@ -123,6 +126,10 @@ def test_a_run_plays_what_it_learned(run, trained):
         (
             [HOUSEHOLD, "--policy=runs/a"],
             "--policy=runs/a brings its own settings; leave --config out",
+        ),
+        (
+            [HOUSEHOLD, "--policy=human", "--seed=1"],
+            "--seed=1: a person draws nothing; leave it out",
         ),
         (
             [HOUSEHOLD, "--decoding=greedy"],

@@ -9,8 +9,6 @@ task in eight to `seen` and the others to `train`. So no task is ever in two pan
 
 from __future__ import annotations
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -59,11 +57,6 @@ UNSEEN_GOALS, KNOWN_GOALS = np.concatenate(_goals(True)), np.concatenate(_goals(
 _UNSEEN, _KNOWN = _padded(_goals(True)), _padded(_goals(False))
 
 
-def check_name(panel: str) -> None:
-    """ValueError unless `panel` is a panel."""
-    drawing.check_name(panel, PANELS)
-
-
 def _draw(bits: jax.Array, panel: str) -> Task:
     """A task from random bits [_NUM_BITS] uint32; `in_panel` may still refuse it."""
     goals, number = _UNSEEN if panel == "unseen" else _KNOWN
@@ -95,25 +88,4 @@ def in_panel(task: Task, panel: str) -> jax.Array:
     }[panel]
 
 
-def sample_task(key: jax.Array, panel: str) -> Task:
-    """A random task of `panel`; jittable. Consumes key."""
-    check_name(panel)
-    return drawing.sample(
-        key, _NUM_BITS, lambda b: _draw(b, panel), lambda t: in_panel(t, panel)
-    )
-
-
-@functools.cache
-def _frozen(name: str) -> Task:
-    return drawing.frozen(
-        PANELS.index(name),
-        _NUM_BITS,
-        lambda b: _draw(b, name),
-        lambda t: in_panel(t, name),
-    )
-
-
-def frozen(name: str) -> Task:
-    """The 512 tasks of a panel, stacked on the first axis, no two alike."""
-    check_name(name)
-    return jax.tree.map(jnp.asarray, _frozen(name))
+TASKS = drawing.Panels(PANELS, _NUM_BITS, _draw, in_panel)

@@ -21,38 +21,36 @@ from steppo_jax.envs.household.language import (
     RESULTS,
     step_word,
 )
+from steppo_jax.envs.template import Template
 from steppo_jax.vocabulary import EOS, PAD, Vocabulary
 
 # (slot, number of words); a slot named like a word is that word
-TEMPLATE = (
-    ("<bos>", 1),
-    ("goal", 1),
-    ("goal verb", 1),
-    ("goal attribute", 1),
-    ("goal kind", 1),
-    ("in", 1),
-    ("goal receptacle", 2),
-    ("step", 1),
-    ("steps taken", 1),
-    ("at", 1),
-    ("location", 2),
-    ("door", 1),  # open or closed, off or on (the lamp), or "." where neither is
-    ("hold", 1),
-    ("held kind", 1),
-    ("held attribute", 1),
-    ("see", 1),
-    ("visible", 2 * rules.NUM_OBJECTS),  # attribute and kind, a place each
-    ("last", 1),
-    ("last action", ACTION_LENGTH - 1),
-    ("last result", 1),
-    ("act", 1),
+TEMPLATE = Template(
+    (
+        ("<bos>", 1),
+        ("goal", 1),
+        ("goal verb", 1),
+        ("goal attribute", 1),
+        ("goal kind", 1),
+        ("in", 1),
+        ("goal receptacle", 2),
+        ("step", 1),
+        ("steps taken", 1),
+        ("at", 1),
+        ("location", 2),
+        ("door", 1),  # open or closed, off or on (the lamp), or "." where neither is
+        ("hold", 1),
+        ("held kind", 1),
+        ("held attribute", 1),
+        ("see", 1),
+        ("visible", 2 * rules.NUM_OBJECTS),  # attribute and kind, a place each
+        ("last", 1),
+        ("last action", ACTION_LENGTH - 1),
+        ("last result", 1),
+        ("act", 1),
+    )
 )
-LENGTH = sum(width for _, width in TEMPLATE)
-_STARTS = np.cumsum([0] + [width for _, width in TEMPLATE])
-SLOT = {
-    name: slice(int(start), int(start) + width)
-    for (name, width), start in zip(TEMPLATE, _STARTS)
-}
+LENGTH = TEMPLATE.length
 # Two observations that differ in these slots only show the same situation.
 _NOT_SITUATION = ("steps taken", "last action", "last result")
 
@@ -101,24 +99,17 @@ def observe(state: rules.State, max_steps: int) -> jax.Array:
         "last action": jnp.asarray(_LAST)[state.last_action],
         "last result": jnp.asarray(_RESULTS)[state.last_result],
     }
-    parts = [value[name] if name in value else ID[name] for name, _ in TEMPLATE]
-    return jnp.concatenate([jnp.ravel(part) for part in parts]).astype(jnp.int32)
+    return TEMPLATE.fill(value, ID)
 
 
 def state_key(observation: jax.Array) -> jax.Array:
     """[] uint32, hash of the situation: not of when it was reached, nor by what."""
-    situation = np.ones(LENGTH, bool)
-    for name in _NOT_SITUATION:
-        situation[SLOT[name]] = False
-    return hashing.fold(jnp.where(situation, observation, PAD))
+    return hashing.fold(TEMPLATE.without(observation, _NOT_SITUATION))
 
 
 def describe(observation, words: Vocabulary) -> str:
     """English of an observation [LENGTH], word for word what the tokens say."""
-    seen = {
-        name: [words.words[int(t)] for t in observation[place]]
-        for name, place in SLOT.items()
-    }
+    seen = TEMPLATE.read(observation, words)
 
     def said(*names: str) -> str:
         return " ".join(w for name in names for w in seen[name] if w != NO_WORD)

@@ -50,10 +50,10 @@ class MultihopQA:
         return language.vocabulary(self.max_steps)
 
     def sample_task(self, key: jax.Array, panel: str) -> rules.Task:
-        return panels.sample_task(key, panel)
+        return panels.TASKS.sample(key, panel)
 
     def panel(self, name: str) -> rules.Task:
-        return panels.frozen(name)
+        return panels.TASKS.frozen(name)
 
     def golden_steps(self, task: rules.Task) -> jax.Array:
         return expert.golden_steps(task)

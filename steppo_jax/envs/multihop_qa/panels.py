@@ -8,8 +8,6 @@ only, chains of 3 or 4 hops in `ood_hops` only.
 
 from __future__ import annotations
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -141,26 +139,4 @@ def belongs(task: Task, panel: str) -> jax.Array:
     }[panel]
 
 
-def sample_task(key: jax.Array, panel: str) -> Task:
-    """A random task of `panel`; jittable. Consumes key."""
-    drawing.check_name(panel, NAMES)
-    return drawing.sample(
-        key, _NUM_BITS, lambda b: _draw(b, panel), lambda t: belongs(t, panel)
-    )
-
-
-@functools.cache
-def _frozen(name: str) -> Task:
-    return drawing.frozen(
-        NAMES.index(name),
-        _NUM_BITS,
-        lambda b: _draw(b, name),
-        lambda t: belongs(t, name),
-        tries=16,
-    )
-
-
-def frozen(name: str) -> Task:
-    """The 512 tasks of a panel, stacked on the first axis, no two alike."""
-    drawing.check_name(name, NAMES)
-    return jax.tree.map(jnp.asarray, _frozen(name))
+TASKS = drawing.Panels(NAMES, _NUM_BITS, _draw, belongs, tries=16)

@@ -14,22 +14,23 @@ from steppo_jax.envs import hashing
 from steppo_jax.envs.multihop_qa import index, language, rules, world
 from steppo_jax.envs.multihop_qa.language import EMPTY, EMPTY_ID, ID, NAME_TOKENS
 from steppo_jax.envs.multihop_qa.world import NONE
-from steppo_jax.vocabulary import PAD, Vocabulary
+from steppo_jax.envs.template import Template
+from steppo_jax.vocabulary import Vocabulary
 
 # (slot, number of words); a slot named like a word is that word
-TEMPLATE = (
-    ("<bos>", 1),
-    ("queries", rules.MAX_QUERIES * (5 + 5 * index.TOP_K)),
-    ("kind", 1),
-    ("first name", 2),
-    ("second name", 2),
-    ("relations", rules.MAX_HOPS),
-    ("steps taken", 1),
-    ("act", 1),
+TEMPLATE = Template(
+    (
+        ("<bos>", 1),
+        ("queries", rules.MAX_QUERIES * (5 + 5 * index.TOP_K)),
+        ("kind", 1),
+        ("first name", 2),
+        ("second name", 2),
+        ("relations", rules.MAX_HOPS),
+        ("steps taken", 1),
+        ("act", 1),
+    )
 )
-LENGTH = sum(width for _, width in TEMPLATE)
-_STARTS = np.cumsum([0] + [width for _, width in TEMPLATE])
-SLOT = {n: slice(int(s), int(s) + w) for (n, w), s in zip(TEMPLATE, _STARTS)}
+LENGTH = TEMPLATE.length
 # [facts + 1, 5] tokens of a passage; NONE is the last row
 _PASSAGES = np.concatenate(
     [
@@ -60,20 +61,17 @@ def observe(state: rules.State, max_steps: int) -> jax.Array:
         "steps taken": ID["s0"] + jnp.minimum(state.num_steps, max_steps),
         "queries": jnp.concatenate(asked, axis=1)[::-1],
     }
-    parts = [value[n] if n in value else jnp.int32(ID[n]) for n, _ in TEMPLATE]
-    return jnp.concatenate([jnp.ravel(part) for part in parts]).astype(jnp.int32)
+    return TEMPLATE.fill(value, ID)
 
 
 def state_key(observation: jax.Array) -> jax.Array:
     """[] uint32, hash of the question and what is in sight, not of when it is."""
-    kept = np.ones(LENGTH, bool)
-    kept[SLOT["steps taken"]] = False
-    return hashing.fold(jnp.where(kept, observation, PAD))
+    return hashing.fold(TEMPLATE.without(observation, ["steps taken"]))
 
 
 def describe(observation, words: Vocabulary) -> str:
     """English of an observation [LENGTH], word for word what the tokens say."""
-    seen = {n: [words.words[int(t)] for t in observation[s]] for n, s in SLOT.items()}
+    seen = TEMPLATE.read(observation, words)
 
     def said(some) -> str:
         return " ".join(w for w in some if w != EMPTY)

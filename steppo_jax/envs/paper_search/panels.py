@@ -8,8 +8,6 @@ and the others to `train`.
 
 from __future__ import annotations
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,8 +26,9 @@ _NUM_BITS = 4
 _LOW, _HIGH = np.array([[0, 0, 1], [1, 2, 2]])  # the three pairs of a query
 
 
-def _draw(bits: jax.Array) -> Task:
+def _draw(bits: jax.Array, panel: str) -> Task:
     """Topics from bits [_NUM_BITS] uint32; `in_panel` may still refuse them."""
+    del panel  # all panels draw alike
     places = jnp.stack([pick(bits[i], AREA_SIZE) for i in range(3)])
     return Task(jnp.sort(pick(bits[3], NUM_AREAS) * AREA_SIZE + places))
 
@@ -58,20 +57,4 @@ def in_panel(task: Task, panel: str) -> jax.Array:
     )
 
 
-def sample_task(key: jax.Array, panel: str) -> Task:
-    """A random task of `panel`; jittable. Consumes key."""
-    drawing.check_name(panel, PANELS)
-    return drawing.sample(key, _NUM_BITS, _draw, lambda t: in_panel(t, panel))
-
-
-@functools.cache
-def _frozen(name: str) -> Task:
-    return drawing.frozen(
-        PANELS.index(name), _NUM_BITS, _draw, lambda t: in_panel(t, name)
-    )
-
-
-def frozen(name: str) -> Task:
-    """The 512 tasks of a panel, stacked on the first axis, no two alike."""
-    drawing.check_name(name, PANELS)
-    return jax.tree.map(jnp.asarray, _frozen(name))
+TASKS = drawing.Panels(PANELS, _NUM_BITS, _draw, in_panel)

@@ -26,33 +26,31 @@ from steppo_jax.envs.paper_search.language import (
     TOPIC_ID,
     step_word,
 )
-from steppo_jax.vocabulary import PAD, Vocabulary
+from steppo_jax.envs.template import Template
+from steppo_jax.vocabulary import Vocabulary
 
 NUM_PAST = 4  # actions shown
 # (slot, number of words); a slot named like a word is that word
-TEMPLATE = (
-    ("<bos>", 1),
-    ("query", 1),
-    ("query topics", 3),
-    ("step", 1),
-    ("steps taken", 1),
-    ("past", 1),
-    ("past actions", 4 * NUM_PAST),  # latest first: kind and topics of each
-    ("papers", 1),
-    ("shown papers", 4 * rules.NUM_SHOWN),  # name or "done", and topics of each
-    ("found", 1),
-    ("answers found", 1),
-    ("last", 1),
-    ("last result", 1),
-    ("last new", 1),
-    ("act", 1),
+TEMPLATE = Template(
+    (
+        ("<bos>", 1),
+        ("query", 1),
+        ("query topics", 3),
+        ("step", 1),
+        ("steps taken", 1),
+        ("past", 1),
+        ("past actions", 4 * NUM_PAST),  # latest first: kind and topics of each
+        ("papers", 1),
+        ("shown papers", 4 * rules.NUM_SHOWN),  # name or "done", and topics of each
+        ("found", 1),
+        ("answers found", 1),
+        ("last", 1),
+        ("last result", 1),
+        ("last new", 1),
+        ("act", 1),
+    )
 )
-LENGTH = sum(width for _, width in TEMPLATE)
-_STARTS = np.cumsum([0] + [width for _, width in TEMPLATE])
-SLOT = {
-    name: slice(int(start), int(start) + width)
-    for (name, width), start in zip(TEMPLATE, _STARTS)
-}
+LENGTH = TEMPLATE.length
 # Two observations that differ in these slots only show the same situation.
 _NOT_SITUATION = ("steps taken", "past actions", "last result", "last new")
 _RESULTS = np.array([ID[word] for word in RESULTS], np.int32)
@@ -84,8 +82,7 @@ def observe(state: rules.State) -> jax.Array:
         "last result": jnp.asarray(_RESULTS)[state.last_result],
         "last new": jnp.where(acted, _N0 + state.num_new, _NONE),
     }
-    parts = [value[name] if name in value else ID[name] for name, _ in TEMPLATE]
-    return jnp.concatenate([jnp.ravel(part) for part in parts]).astype(jnp.int32)
+    return TEMPLATE.fill(value, ID)
 
 
 def state_key(observation: jax.Array) -> jax.Array:
@@ -93,23 +90,17 @@ def state_key(observation: jax.Array) -> jax.Array:
 
     The order in which things were done does not count, nor that one was repeated.
     """
-    situation = np.ones(LENGTH, bool)
-    for name in _NOT_SITUATION:
-        situation[SLOT[name]] = False
-    rows = observation[SLOT["past actions"]].reshape(NUM_PAST, 4)
+    rows = observation[TEMPLATE.place["past actions"]].reshape(NUM_PAST, 4)
     same = jnp.all(rows[:, None] == rows[None], axis=2)
     again = jnp.any(same & np.tri(NUM_PAST, k=-1, dtype=bool), axis=1)
     done = jnp.where(again, 0, jax.vmap(hashing.fold)(rows))
-    seen = hashing.fold(jnp.where(situation, observation, PAD))
+    seen = hashing.fold(TEMPLATE.without(observation, _NOT_SITUATION))
     return hashing.mix(seen ^ jnp.sum(done, dtype=jnp.uint32))
 
 
 def describe(observation, words: Vocabulary) -> str:
     """English of an observation [LENGTH], word for word what the tokens say."""
-    seen = {
-        name: [words.words[int(t)] for t in observation[place]]
-        for name, place in SLOT.items()
-    }
+    seen = TEMPLATE.read(observation, words)
 
     def rows(name: str) -> list[str]:
         fours = np.reshape(seen[name], (-1, 4))

@@ -51,10 +51,10 @@ class Shop:
 
     # ---- tasks --------------------------------------------------------------
     def sample_task(self, key: jax.Array, panel: str) -> rules.Task:
-        return panels.sample_task(key, panel)
+        return panels.TASKS.sample(key, panel)
 
     def panel(self, name: str) -> rules.Task:
-        return panels.frozen(name)
+        return panels.TASKS.frozen(name)
 
     def golden_steps(self, task: rules.Task) -> jax.Array:
         return expert.golden_steps(task)

@@ -8,8 +8,6 @@ of them does; a hash sends one of the latter in eight to `seen` and the others t
 
 from __future__ import annotations
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -66,25 +64,4 @@ def in_panel(task: Task, panel: str) -> jax.Array:
     }[panel]
 
 
-def sample_task(key: jax.Array, panel: str) -> Task:
-    """A random task of `panel`; jittable. Consumes key."""
-    drawing.check_name(panel, PANELS)
-    return drawing.sample(
-        key, _NUM_BITS, lambda b: _draw(b, panel), lambda t: in_panel(t, panel)
-    )
-
-
-@functools.cache
-def _frozen(name: str) -> Task:
-    return drawing.frozen(
-        PANELS.index(name),
-        _NUM_BITS,
-        lambda b: _draw(b, name),
-        lambda t: in_panel(t, name),
-    )
-
-
-def frozen(name: str) -> Task:
-    """The 512 tasks of a panel, stacked on the first axis, no two alike."""
-    drawing.check_name(name, PANELS)
-    return jax.tree.map(jnp.asarray, _frozen(name))
+TASKS = drawing.Panels(PANELS, _NUM_BITS, _draw, in_panel)

@@ -14,44 +14,42 @@ import numpy as np
 from steppo_jax.envs import hashing
 from steppo_jax.envs.shop import catalogue, language, rules
 from steppo_jax.envs.shop.language import ID
+from steppo_jax.envs.template import Template
 from steppo_jax.vocabulary import EOS, PAD, Vocabulary
 
 _ITEM_WIDTH = catalogue.ATTRIBUTES_PER_ITEM + 2  # type, attributes, price
 # (slot, number of words); a slot named like a word is that word
-TEMPLATE = (
-    ("<bos>", 1),
-    ("goal", 1),
-    ("goal type", 1),
-    ("goal attributes", 2),
-    ("goal colour", 1),
-    ("goal size", 1),
-    ("goal limit", 1),
-    ("step", 1),
-    ("steps taken", 1),
-    ("page", 1),
-    ("page name", 1),
-    ("query", 1),
-    ("query words", rules.QUERY_LENGTH),
-    ("results page", 1),
-    ("see", 1),
-    ("items", rules.PER_PAGE * _ITEM_WIDTH),
-    ("offers", 1),
-    ("offered colours", len(catalogue.COLOURS)),  # each has its own place
-    ("offered sizes", len(catalogue.SIZES)),
-    ("chosen", 1),
-    ("chosen colour", 1),
-    ("chosen size", 1),
-    ("last", 1),
-    ("last action", language.ACTION_LENGTH - 1),
-    ("last result", 1),
-    ("act", 1),
+TEMPLATE = Template(
+    (
+        ("<bos>", 1),
+        ("goal", 1),
+        ("goal type", 1),
+        ("goal attributes", 2),
+        ("goal colour", 1),
+        ("goal size", 1),
+        ("goal limit", 1),
+        ("step", 1),
+        ("steps taken", 1),
+        ("page", 1),
+        ("page name", 1),
+        ("query", 1),
+        ("query words", rules.QUERY_LENGTH),
+        ("results page", 1),
+        ("see", 1),
+        ("items", rules.PER_PAGE * _ITEM_WIDTH),
+        ("offers", 1),
+        ("offered colours", len(catalogue.COLOURS)),  # each has its own place
+        ("offered sizes", len(catalogue.SIZES)),
+        ("chosen", 1),
+        ("chosen colour", 1),
+        ("chosen size", 1),
+        ("last", 1),
+        ("last action", language.ACTION_LENGTH - 1),
+        ("last result", 1),
+        ("act", 1),
+    )
 )
-LENGTH = sum(width for _, width in TEMPLATE)
-_STARTS = np.cumsum([0] + [width for _, width in TEMPLATE])
-SLOT = {
-    name: slice(int(start), int(start) + width)
-    for (name, width), start in zip(TEMPLATE, _STARTS)
-}
+LENGTH = TEMPLATE.length
 # Two observations that differ in these slots only show the same situation.
 _NOT_SITUATION = ("steps taken", "last action", "last result")
 
@@ -113,24 +111,17 @@ def observe(state: rules.State, max_steps: int) -> jax.Array:
         "last action": jnp.where((said == EOS) | (said == PAD), _EMPTY, said),
         "last result": jnp.asarray(_RESULTS)[state.last_result],
     }
-    parts = [value[name] if name in value else ID[name] for name, _ in TEMPLATE]
-    return jnp.concatenate([jnp.ravel(part) for part in parts]).astype(jnp.int32)
+    return TEMPLATE.fill(value, ID)
 
 
 def state_key(observation: jax.Array) -> jax.Array:
     """[] uint32, hash of the situation: not of when it was reached, nor by what."""
-    situation = np.ones(LENGTH, bool)
-    for name in _NOT_SITUATION:
-        situation[SLOT[name]] = False
-    return hashing.fold(jnp.where(situation, observation, PAD))
+    return hashing.fold(TEMPLATE.without(observation, _NOT_SITUATION))
 
 
 def describe(observation, words: Vocabulary) -> str:
     """English of an observation [LENGTH], word for word what the tokens say."""
-    seen = {
-        name: [words.words[int(t)] for t in observation[place]]
-        for name, place in SLOT.items()
-    }
+    seen = TEMPLATE.read(observation, words)
 
     def said(*names: str) -> str:
         every = (w for name in names for w in seen[name])
