@@ -252,7 +252,7 @@ def test_a_situation_is_what_was_done_and_found_not_in_which_order():
     assert len({key(*texts) for texts in ways}) == len(ways)
 
 
-# ---- expert, settings --------------------------------------------------------
+# ---- expert ------------------------------------------------------------------
 
 
 def test_the_expert_knows_only_what_is_shown():
@@ -278,9 +278,3 @@ def test_random_play_does_not_succeed():
 
     keys = jax.random.split(jax.random.key(2), 512)
     assert jax.jit(jax.vmap(episode))(ENV.panel("unseen"), keys).mean() < 0.05
-
-
-@pytest.mark.parametrize("setting", ["max_steps", "think_tokens", "on_time_limit"])
-def test_impossible_settings_are_named(setting):
-    with pytest.raises(ValueError, match=rf"^{setting}: -1 is not"):
-        envs.make("paper_search", **{setting: -1})

@@ -373,20 +373,3 @@ def test_held_out_items_leave_every_word_in_training():
     assert 100 < panels.HELD_OUT.sum() < 156  # 128 expected, sd 11
     known = catalogue.MENTIONS[:-1, ~panels.HELD_OUT]
     assert known.sum(axis=1).min() > 30
-
-
-# ---- settings -----------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("setting", "value"),
-    [
-        ("max_steps", 0),
-        ("max_steps", 15.0),
-        ("think_tokens", -1),
-        ("on_time_limit", "truncate"),
-    ],
-)
-def test_impossible_settings_are_named(setting, value):
-    with pytest.raises(ValueError, match=rf"^{setting}: {value!r} is not"):
-        envs.make("shop", **{setting: value})
