@@ -98,7 +98,7 @@ def run(batches: int, seed: int, mdps: list[str]) -> list[Row]:
 
 
 def write(folder: pathlib.Path, rows: list[Row], mdp: str, origin: Row) -> None:
-    """The five files. `origin` says what the rows come from."""
+    """The five files. `origin` says what the rows come from: seed, episodes, machine."""
     folder.mkdir(parents=True, exist_ok=True)
     stream = io.StringIO()
     writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
@@ -107,8 +107,6 @@ def write(folder: pathlib.Path, rows: list[Row], mdp: str, origin: Row) -> None:
     records.write_atomically(folder / f"{NAME}.csv", stream.getvalue())
     record = {
         "command": "python -m experiments.credit_truth " + " ".join(sys.argv[1:]),
-        "seed": SEED.value,
-        "episodes": EPISODES.value,
         "episodes_per_batch": GROUPS * GROUP_SIZE,
         **origin,
         "rows": rows,
@@ -117,8 +115,8 @@ def write(folder: pathlib.Path, rows: list[Row], mdp: str, origin: Row) -> None:
     text = "\n".join(table.markdown() for table in tables.all_tables(rows))
     records.write_atomically(folder / f"{NAME}.md", text)
     heading = (
-        f"credit against the truth   seed {SEED.value}   {EPISODES.value} episodes   "
-        "bars: standard errors"
+        f"credit against the truth   seed {origin['seed']}   {origin['episodes']} "
+        "episodes   bars: standard errors"
     )
     figure = picture.draw(rows, mdp, heading)
     with matplotlib.rc_context({"svg.hashsalt": NAME}):
@@ -133,7 +131,8 @@ def main() -> None:
             f"--episodes={EPISODES.value}: give a multiple of {GROUPS * GROUP_SIZE}, "
             "the episodes of a batch"
         )
-    origin = provenance.machine()  # before the code can change under the run
+    origin = {"seed": SEED.value, "episodes": EPISODES.value}
+    origin |= provenance.machine()  # before the code can change under the run
     rows = run(batches, SEED.value, MDP.value)
     folder = pathlib.Path(OUT.value)
     write(folder, rows, MDP.value[0], origin)

@@ -89,9 +89,9 @@ class Devices:
         )
 
     def replicate(self, tree: Tree) -> Tree:
-        """The same values on every device, laid out so that they can be donated."""
+        """The same values on every device, copied: they can be donated."""
         if self.count == 1:
-            return jax.device_put(tree, self.devices[0])
+            return jax.device_put(tree, self.devices[0], may_alias=False)
         return self._copies(jnp.arange(self.count), tree)
 
     @functools.cached_property

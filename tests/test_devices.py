@@ -1,13 +1,15 @@
-"""How many devices a run takes by itself."""
+"""How many devices a run takes by itself, and what is put onto them."""
 
 import os
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 from configs import household
 from experiments import devices
 from steppo_jax import settings
+from steppo_jax.parallel import Devices
 
 
 @pytest.mark.parametrize(
@@ -58,3 +60,15 @@ def test_more_devices_than_there_are_is_refused(monkeypatch):
     config = household.get_config("steppo,devices=16")
     with pytest.raises(settings.ConfigError, match="devices=16: only 8 local cpu"):
         devices.settle(config)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_donating_a_replica_leaves_the_original(count):
+    mine = {"key": jax.random.key(3), "w": jnp.ones(5)}
+    put = Devices.local(count)
+    step = put.compile(lambda axis, x: jax.tree.map(jnp.copy, x), donate=(0,))
+    theirs = put.replicate(mine)
+    step(theirs)
+    assert theirs["w"].is_deleted()
+    assert jax.random.key_data(mine["key"]).tolist() == [0, 3]
+    assert mine["w"].sum() == 5

@@ -26,12 +26,14 @@ def parsed():
 def test_files(tmp_path):
     found = credit_truth.studies(batches=10, seed=0, mdps=["chain"])
     rows = [row for name in ("length", "fixed point") for row in found[name]()]
-    credit_truth.write(tmp_path, rows, "chain", provenance.machine())
+    origin = {"seed": 3, "episodes": 1280, **provenance.machine()}
+    credit_truth.write(tmp_path, rows, "chain", origin)
     with (tmp_path / "credit_truth.csv").open() as file:
         assert next(csv.reader(file)) == list(COLUMNS)
         assert len(file.readlines()) == len(rows)
     record = json.loads((tmp_path / "credit_truth.json").read_text())
     assert record["packages"]["jax"] == jax.__version__
+    assert (record["seed"], record["episodes"]) == (3, 1280)
     assert record["command"].startswith("python -m experiments.credit_truth")
     assert len(record["rows"]) == len(rows)
     names = {path.name for path in tmp_path.iterdir()}
