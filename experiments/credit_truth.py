@@ -98,7 +98,7 @@ def run(batches: int, seed: int, mdps: list[str]) -> list[Row]:
 
 
 def write(folder: pathlib.Path, rows: list[Row], mdp: str, origin: Row) -> None:
-    """The five files. `origin` says what the rows come from: seed, episodes, machine."""
+    """The five files. `origin`: seed, episodes and machine the rows come from."""
     folder.mkdir(parents=True, exist_ok=True)
     stream = io.StringIO()
     writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
