@@ -33,7 +33,9 @@ def words_of(item):
 
 def query_of(*words):
     ids = [catalogue.QUERY_WORDS.index(w) for w in words]
-    return jnp.array(ids + [catalogue.NO_WORD] * (4 - len(ids)), jnp.int32)
+    return jnp.array(
+        ids + [catalogue.NO_WORD] * (rules.QUERY_LENGTH - len(ids)), jnp.int32
+    )
 
 
 def tokens(text):
@@ -263,7 +265,10 @@ def test_what_is_not_on_the_page_has_no_effect_and_no_penalty():
     ("response", "query"),
     [
         ("search lamp <eos>", ("lamp",)),
-        ("hmm ; search lamp soft red huge <eos>", ("lamp", "soft", "red", "huge")),
+        (
+            "hmm ; search lamp soft warm red huge <eos>",
+            ("lamp", "soft", "warm", "red", "huge"),
+        ),
         ("click buy ; search hat hat <eos> ; lamp", ("hat", "hat")),
     ],
 )
@@ -287,7 +292,7 @@ def test_clicks(word):
         "search <eos>",
         "click <eos>",
         "search lamp",  # cut before <eos>
-        "search lamp lamp lamp lamp lamp <eos>",  # five words
+        "search lamp lamp lamp lamp lamp lamp <eos>",  # six words
         "search p3 <eos>",  # prices are not searched for
         "search lamp i1 <eos>",
         "search lamp <pad> soft <eos>",

@@ -34,7 +34,7 @@ class Shop:
     on_time_limit: TimeLimit = "terminal"
 
     name: typing.ClassVar[str] = "shop"
-    version: typing.ClassVar[str] = "1"
+    version: typing.ClassVar[str] = "2"  # queries of five words; 1: of four
     panels: typing.ClassVar[tuple[str, ...]] = PANELS
     observation_length: typing.ClassVar[int] = prompt.LENGTH
 

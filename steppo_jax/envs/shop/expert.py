@@ -16,12 +16,9 @@ _NEXT, _BACK, _BUY = (CLICKS.index(word) for word in ("next", "back", "buy"))
 
 
 def best_query(task: rules.Task) -> jax.Array:
-    """[4] int32: both attributes, colour and size.
-
-    The type and the price are left out: results show them, but not the options.
-    """
+    """[5] int32: type, both attributes, colour and size: all but the price."""
     colour, size = _FIRST_COLOUR + task.colour, _FIRST_SIZE + task.size
-    return jnp.stack([*(_FIRST_ATTRIBUTE + task.attributes), colour, size])
+    return jnp.stack([task.type, *(_FIRST_ATTRIBUTE + task.attributes), colour, size])
 
 
 def _looks_right(task: rules.Task, items: jax.Array) -> jax.Array:
@@ -65,7 +62,7 @@ def clean_action(state: rules.State) -> Action:
 
 
 def stray_action(key: jax.Array) -> Action:
-    """A search of one to four words or one of the clicks, equally likely.
+    """A search of one to five words or one of the clicks, equally likely.
 
     Consumes key.
     """

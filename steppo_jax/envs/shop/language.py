@@ -1,6 +1,6 @@
 """The words of the shop, and its responses (`envs.responses`).
 
-An action is `search` and one to four words of the catalogue, or `click` and one
+An action is `search` and one to five words of the catalogue, or `click` and one
 thing that can be clicked somewhere; anything else is malformed.
 """
 

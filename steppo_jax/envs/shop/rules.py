@@ -18,7 +18,7 @@ from steppo_jax.envs.shop.catalogue import COLOURS, NO_WORD, SIZES, TOP
 PAGES = ("start", "results", "item", "bought")
 START, RESULTS, ITEM, BOUGHT = range(4)
 PER_PAGE = 5
-QUERY_LENGTH = 4
+QUERY_LENGTH = 5
 SLOTS = tuple(f"i{i}" for i in range(1, PER_PAGE + 1))
 CLICKS = (*SLOTS, *COLOURS, *SIZES, "next", "prev", "back", "buy")
 SEARCH, CLICK, MALFORMED = range(3)  # kinds of action
