@@ -105,7 +105,7 @@ def slow_search(entity, relations):
         score = max(title, 12 if tail == entity else 0)
         order = hashing.mix(np.array([number], np.uint32))[0]
         scored.append((-score - 8 * (relation in relations), order, number))
-    return sorted(number for *_, number in sorted(scored)[:4])
+    return [number for *_, number in sorted(scored)[:4]]
 
 
 def test_search_finds_what_reading_every_fact_finds():
@@ -118,12 +118,11 @@ def test_search_finds_what_reading_every_fact_finds():
         assert row.tolist() == slow_search(entity, said)
 
 
-def test_a_search_names_the_fact_among_others_and_its_place_says_nothing():
+def test_a_search_for_a_fact_has_it_first_and_others_after_it():
     facts = world.FACTS
     found = np.asarray(SEARCH(jnp.asarray(facts[:, 0]), jnp.asarray(facts[:, 1:2])))
     right = found == np.arange(len(facts))[:, None]
-    assert right.any(axis=1).all()  # it is always found
-    assert right.mean(axis=0).max() < 0.3  # at every place about as often
+    assert right[:, 0].all()
     # Titles with fewer than four facts leave room for another title's same relation.
     same_relation = (facts[found, 1] == facts[:, 1:2]).sum(axis=1)
     few = np.isin(world.TYPE_OF[facts[:, 0]], [2, 3, 4])
@@ -147,10 +146,10 @@ def test_nothing_is_found_for_nothing():
 # ---- episodes ----------------------------------------------------------------
 
 FIRST_PAGE = """Found for yellow lantern:
-- yellow lantern released 1999.
 - yellow lantern starring felix lopez.
 - yellow lantern written_by elena meyer.
-- yellow lantern directed_by leo lopez."""
+- yellow lantern directed_by leo lopez.
+- yellow lantern released 1999."""
 NEXT_PAGE = """Found for felix lopez works_for:
 - felix lopez works_for orion media.
 - felix lopez born 1980.
@@ -169,8 +168,8 @@ def test_a_chain_word_for_word():
     )
     assert ENV.vocabulary.decode(observation) == (
         f"<bos> query . . . found {'. ' * 20}query yellow lantern . found yellow "
-        "lantern released 1999 . yellow lantern starring felix lopez yellow lantern "
-        "written_by elena meyer yellow lantern directed_by leo lopez "
+        "lantern starring felix lopez yellow lantern written_by elena meyer yellow "
+        "lantern directed_by leo lopez yellow lantern released 1999 . "
         "follow yellow lantern . . starring works_for . . s0 act"
     )
     state, observation, reward, over = act(state, "search felix lopez works_for")

@@ -34,7 +34,7 @@ class MultihopQA:
     on_time_limit: TimeLimit = "terminal"
 
     name: typing.ClassVar[str] = "multihop_qa"
-    version: typing.ClassVar[str] = "1"
+    version: typing.ClassVar[str] = "2"  # best passage first; 1: unordered
     panels: typing.ClassVar[tuple[str, ...]] = panels.NAMES
     observation_length: typing.ClassVar[int] = prompt.LENGTH
 

@@ -60,13 +60,13 @@ POSTINGS, WORD_SCORES = _postings()
 
 
 def search(entity: jax.Array, relations: jax.Array) -> jax.Array:
-    """[TOP_K] int32 fact ids that match a query best, in the order of the corpus.
+    """[TOP_K] int32 fact ids that match a query best, the best first.
 
     Args:
       entity: [] int32, not a year; NONE finds nothing.
       relations: [any] int32, NONE where not said.
 
-    The order says nothing of the rank; nor does which of equal passages is found.
+    Which of equal passages is found, and which stands first, says nothing.
     """
     facts = jnp.asarray(POSTINGS)[entity]
     relation = jnp.asarray(world.FACTS[:, 1])[facts]
@@ -80,9 +80,7 @@ def search(entity: jax.Array, relations: jax.Array) -> jax.Array:
     better = (score[:, None] > score[None, :]) | (
         (score[:, None] == score[None, :]) & earlier
     )
-    chosen = real & (jnp.sum(better, axis=0) < TOP_K)
-    before = chosen[:, None] & (facts[:, None] < facts[None, :])
-    slot = jnp.sum(before, axis=0)
-    here = chosen[None, :] & (slot[None, :] == jnp.arange(TOP_K)[:, None])
+    rank = jnp.sum(better, axis=0)
+    here = real[None, :] & (rank[None, :] == jnp.arange(TOP_K)[:, None])
     found = jnp.max(jnp.where(here, facts[None, :], NONE), axis=1)
     return found.astype(jnp.int32)
