@@ -4,11 +4,8 @@
     python -m experiments.train --config=configs/paper_search.py:grpo --workdir=DIR
     python -m experiments.train --config=configs/paper_search.py:ppo,smoke --workdir=DIR
 
-Measured with seed 0 and `--config.devices=1` on a busy CPU, in success on the
-(seen, unseen) panels of 512 tasks: the warm start reaches (.16, .15), 80 iterations
-take `steppo` to (.82, .81) and `ppo` to (.80, .81) in under five and four CPU-minutes,
-110 take `grpo` to (.66, .63) in three and a half. The scripted expert has .97,
-random well-formed play .03. `smoke` runs in seconds and learns nothing.
+What the presets reach stands in docs/environments.md. `smoke` runs in seconds and learns
+nothing.
 """
 
 from __future__ import annotations

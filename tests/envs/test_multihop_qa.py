@@ -152,9 +152,9 @@ FIRST_PAGE = """Found for yellow lantern:
 - yellow lantern released 1999."""
 NEXT_PAGE = """Found for felix lopez works_for:
 - felix lopez works_for orion media.
+- felix lopez born_in lower stead.
 - felix lopez born 1980.
-- felix lopez spouse jonas novak.
-- felix lopez born_in lower stead."""
+- felix lopez spouse jonas novak."""
 
 
 def test_a_chain_word_for_word():
