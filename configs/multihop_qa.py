@@ -3,8 +3,8 @@
     python -m experiments.train --config=configs/multihop_qa.py:steppo --workdir=DIR
     python -m experiments.train --config=configs/multihop_qa.py:ppo,smoke --workdir=DIR
 
-What the presets reach stands in docs/environments.md. `smoke` runs in seconds and learns
-nothing.
+What the presets reach stands in docs/environments.md. `smoke` runs in seconds and
+learns nothing.
 """
 
 from __future__ import annotations

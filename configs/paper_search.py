@@ -4,8 +4,8 @@
     python -m experiments.train --config=configs/paper_search.py:grpo --workdir=DIR
     python -m experiments.train --config=configs/paper_search.py:ppo,smoke --workdir=DIR
 
-What the presets reach stands in docs/environments.md. `smoke` runs in seconds and learns
-nothing.
+What the presets reach stands in docs/environments.md. `smoke` runs in seconds and
+learns nothing.
 """
 
 from __future__ import annotations
