@@ -27,7 +27,8 @@ from tests.envs import (
     shop_cases,
 )
 
-RESPONSES = 20_480  # random ones an environment must survive
+RESPONSES = 20_480  # of one play; random ones an environment must survive: five times
+PLAYS = 5
 EPISODES = 1408  # at least
 
 
@@ -138,12 +139,12 @@ def compiled_episodes(env):
 
 
 @functools.cache
-def play(env, panel, kind):
+def play(env, panel, kind, seed=7):
     """Episodes [N, T] of "expert" or "random" on a panel, as NumPy."""
     tasks = env.panel(panel)
     size = jax.tree.leaves(tasks)[0].shape[0]
     tasks = jax.tree.map(lambda x: x[jnp.arange(num_episodes(env)) % size], tasks)
-    keys = jax.random.split(jax.random.key(7), num_episodes(env))
+    keys = jax.random.split(jax.random.key(seed), num_episodes(env))
     return jax.device_get(compiled_episodes(env)(tasks, keys, kind == "expert"))
 
 
@@ -259,18 +260,20 @@ def test_branching_a_state_is_continuing_it(env):
 
 
 def test_random_responses_never_leave_the_vocabulary_or_the_reward_bounds(env):
-    steps = play(env, "train", "random")
-    assert steps["reward"].size >= 20_000
-    low, high = CASES[env.name].reward_bounds
-    assert np.isfinite(steps["reward"]).all()
-    assert steps["reward"].min() >= low and steps["reward"].max() <= high
-    for tokens in (steps["observation"], steps["first"]):
-        assert tokens.min() >= 0 and tokens.max() < len(env.vocabulary)
-        padding_inside = (tokens == PAD) & (
-            np.arange(tokens.shape[-1]) < np.asarray(token_length(tokens))[..., None]
-        )
-        assert not padding_inside.any()
-        assert (np.asarray(token_length(tokens)) > 0).all()
+    responses = 0
+    for seed in range(PLAYS):
+        steps = play.__wrapped__(env, "train", "random", seed)
+        responses += steps["reward"].size
+        low, high = CASES[env.name].reward_bounds
+        assert np.isfinite(steps["reward"]).all()
+        assert steps["reward"].min() >= low and steps["reward"].max() <= high
+        for tokens in (steps["observation"], steps["first"]):
+            assert tokens.min() >= 0 and tokens.max() < len(env.vocabulary)
+            length = np.asarray(token_length(tokens))
+            assert (length > 0).all()
+            inside = np.arange(tokens.shape[-1]) < length[..., None]
+            assert not ((tokens == PAD) & inside).any()
+    assert responses >= 100_000
 
 
 @pytest.mark.parametrize("panel", envs.PANELS)
