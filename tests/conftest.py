@@ -11,9 +11,7 @@ jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)
 if jaxlib.__version__.startswith("0.10."):  # others may not know the flag, and abort
-    # The plain emitters compile the update in a third of the time. Read by XLA when
-    # the first array is made; processes that tests start shall not inherit it.
-    inherited = os.environ.get("XLA_FLAGS", "")
-    os.environ["XLA_FLAGS"] = inherited + " --xla_cpu_use_fusion_emitters=false"
-    jax.devices()
-    os.environ["XLA_FLAGS"] = inherited
+    # The plain emitters compile the update in a third of the time. XLA reads it when
+    # the first array is made; processes that tests start inherit it.
+    given = os.environ.get("XLA_FLAGS", "")
+    os.environ["XLA_FLAGS"] = f"{given} --xla_cpu_use_fusion_emitters=false"

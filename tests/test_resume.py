@@ -43,7 +43,6 @@ def start(workdir, cache):
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
-    environment.pop("XLA_FLAGS", None)
     return subprocess.Popen(
         command(workdir),
         cwd=ROOT,
