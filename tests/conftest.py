@@ -1,5 +1,5 @@
 """Eight CPU devices for every test, no silent broadcasting between ranks, and quick
-compiles: tests run programs once. Tests that start processes optimise fully.
+compiles: tests run programs once. Processes that tests start inherit the emitters only.
 """
 
 import os
@@ -11,7 +11,7 @@ jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)
 if jaxlib.__version__.startswith("0.10."):  # others may not know the flag, and abort
-    # The plain emitters compile the update in a third of the time. XLA reads it when
-    # the first array is made; processes that tests start inherit it.
+    # The plain emitters compile the update in less than half of the time. XLA reads
+    # this when the first array is made.
     given = os.environ.get("XLA_FLAGS", "")
     os.environ["XLA_FLAGS"] = f"{given} --xla_cpu_use_fusion_emitters=false"

@@ -3,12 +3,11 @@
 import json
 import shutil
 
-import jax
 import pytest
 
 from configs import household
-from steppo_jax import metrics, train
-from tests.test_train import COMPILED
+from steppo_jax import train
+from tests import compiling
 
 ITERATIONS = 4
 
@@ -41,23 +40,7 @@ def checksums(workdir):
 def whole(tmp_path_factory):
     """A finished run, and how much was compiled before each line of metrics."""
     workdir = tmp_path_factory.mktemp("whole")
-    compiled, counts = [], []
-    write = metrics.Metrics.write
-
-    def counting(self, iteration, values):
-        counts.append(len(compiled))
-        write(self, iteration, values)
-
-    def heard(event, duration, **_):
-        if event == COMPILED:
-            compiled.append(duration)
-
-    jax.monitoring.register_event_duration_secs_listener(heard)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metrics.Metrics, "write", counting)
-        train.run(config(), workdir)
-    jax.monitoring.unregister_event_duration_listener(heard)
-    return workdir, counts
+    return workdir, compiling.run(config(), workdir)
 
 
 def test_nothing_compiles_after_the_second_iteration(whole):

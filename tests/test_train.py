@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from configs import household
-from steppo_jax import metrics, programs, train
+from steppo_jax import programs, train
 from steppo_jax.errors import Refused
+from tests import compiling
 
-COMPILED = "/jax/core/compile/backend_compile_duration"
 EXPECTED = {
     "train/success",
     "train/return",
@@ -45,23 +45,7 @@ def smoke(devices: int = 2, **changes):
 def finished(tmp_path_factory):
     """A smoke run of six iterations, and how much was compiled before each line."""
     workdir = tmp_path_factory.mktemp("run")
-    compiled, counts = [], []
-    write = metrics.Metrics.write
-
-    def counting(self, iteration, values):
-        counts.append(len(compiled))
-        write(self, iteration, values)
-
-    def heard(event, duration, **_):
-        if event == COMPILED:
-            compiled.append(duration)
-
-    jax.monitoring.register_event_duration_secs_listener(heard)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metrics.Metrics, "write", counting)
-        train.run(smoke(iterations=6, eval__every=3), workdir)
-    jax.monitoring.unregister_event_duration_listener(heard)
-    return workdir, counts
+    return workdir, compiling.run(smoke(iterations=6, eval__every=3), workdir)
 
 
 def test_nothing_compiles_after_the_second_iteration(finished):
