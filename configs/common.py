@@ -1,9 +1,10 @@
 """The argument string that every configuration file understands.
 
-    configs/household.py:METHOD[,smoke][,FIELD=VALUE …]
+    configs/household.py:METHOD[,smoke][,model=MODEL][,FIELD=VALUE …]
 
-METHOD is a name of `steppo_jax.methods`, `smoke` shrinks the run to seconds, and
-FIELD is any dotted field, for example `credit.gamma=0.9`. Anything else is
+METHOD is a name of `steppo_jax.methods`, `smoke` shrinks the run to seconds, MODEL is
+a language model (`configs.models`: a name, or the folder of a checkpoint), and FIELD is
+any dotted field, for example `credit.gamma=0.9`. Anything else is
 refused with the names that exist. Lists are joined by `+`.
 """
 
@@ -14,6 +15,7 @@ from typing import Any
 
 import ml_collections
 
+from configs import models
 from steppo_jax import methods, settings
 
 # A run of seconds that learns nothing, whatever the environment.
@@ -44,29 +46,42 @@ def build(
     """The configuration for an argument string, locked but not yet checked.
 
     Layers, later ones win: the defaults of `settings`, `fields` of the environment,
-    the method, SMOKE where asked for, then single fields. Raises ConfigError.
+    the method, the model and SMOKE where asked for, then single fields. Raises
+    ConfigError.
     """
     method, *words = [word.strip() for word in arg.split(",")]
+    named = [word for word in words if word.startswith("model=")]
+    words = [word for word in words if word not in named]
     config = settings.tree()
     config.update_from_flattened_dict({"env.name": environment, **fields})
     methods.apply(config, method)
     label = f"{environment}:{method}"
+    critic = config.critic.kind != "none"
+    for word in named[:1]:
+        model = word.partition("=")[2]
+        label += f",model={model}"
+        fields = models.fields(model)
+        used = {
+            k: v for k, v in fields.items() if critic or k.split(".")[0] != "critic"
+        }
+        config.update_from_flattened_dict(used)
+    if len(named) > 1:
+        raise settings.ConfigError(f"config argument {named[1]!r}: one model is enough")
     if "smoke" in words:
         words.remove("smoke")
         label += ",smoke"
-        critic = config.critic.kind != "none"
         # Without a warm start its other fields would have no effect.
         plain = settings.flat(settings.tree())
         cold = {k: v for k, v in plain.items() if k.startswith("warm_start.")}
-        small = cold | {
-            k: v for k, v in SMOKE.items() if critic or not k.startswith("critic.")
-        }
+        kept = () if critic else ("critic.",)
+        kept += ("model.",) if named else ()  # a checkpoint has its own sizes
+        small = cold | {k: v for k, v in SMOKE.items() if not k.startswith(kept)}
         config.update_from_flattened_dict(small)
     config.preset = label
     for word in words:
         name, equals, text = word.partition("=")
         if not equals:
-            known = "smoke (once) or FIELD=VALUE"
+            known = "smoke (once), model=MODEL (once) or FIELD=VALUE"
             raise settings.ConfigError(
                 f"config argument {word!r} in {arg!r} is unknown; known after the "
                 f"method ({', '.join(methods.METHODS)}): {known}"

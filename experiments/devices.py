@@ -49,11 +49,14 @@ def settle(config: ml_collections.ConfigDict) -> None:
     """
     platforms = jax.config.jax_platforms
     if not platforms or platforms.split(",")[0] == "cpu":
-        count = config.devices or that_divide(config, cores())
+        most = cores() if config.lm.weights is None else 1
+        count = config.devices or that_divide(config, most)
         if FORCED not in os.environ.get("XLA_FLAGS", ""):
             jax.config.update("jax_num_cpu_devices", count)
         if jax.default_backend() == "cpu":
             config.devices = count
+    if config.lm.weights is not None:  # they play and learn on one device so far
+        config.devices = config.devices or 1
     here = jax.local_device_count()
     if config.devices > here:
         raise ConfigError(

@@ -19,21 +19,28 @@ def rows(
     response_mask_BR: jax.Array,
     log_prob_BR: jax.Array,
     policy_version: jax.Array,
+    length_B: jax.Array | None = None,
     next_prompt_NP: jax.Array | None = None,
     next_row_of_N: jax.Array | None = None,
+    next_length_N: jax.Array | None = None,
 ) -> Tokens:
     """Tokens with sequence b = step b, [B (+ N), P + R].
 
     Args:
       prompt_BP, response_BR: padded at the end; `response_mask_BR` is True at
         generated tokens, and all False where the row is not valid.
+      policy_version: [] for all tokens, or [B, P + R].
+      length_B: tokens of each prompt, where the vocabulary has no word for padding;
+        left out, they are counted up to `vocabulary.PAD`.
       next_prompt_NP: observations after a truncated last step, whose values are
         bootstrapped: appended as sequences without response tokens.
       next_row_of_N: the step each of those follows, or -1 for none.
+      next_length_N: as `length_B`, of those.
     """
     B, P = prompt_BP.shape
     R = response_BR.shape[1]
-    length_B = vocabulary.length(prompt_BP)
+    if length_B is None:
+        length_B = vocabulary.length(prompt_BP)
     count_B = response_mask_BR.sum(axis=1)
     place_L = jnp.arange(P + R)
     # Response place i sits at length + i: i for every place, out of range = not one.
@@ -60,14 +67,15 @@ def rows(
     )
     if next_prompt_NP is None:
         return tokens
-    return _append_next(tokens, next_prompt_NP, next_row_of_N)
+    if next_length_N is None:
+        next_length_N = vocabulary.length(next_prompt_NP)
+    return _append_next(tokens, next_prompt_NP, next_row_of_N, next_length_N)
 
 
-def _append_next(tokens: Tokens, prompt_NP: jax.Array, row_N: jax.Array) -> Tokens:
+def _append_next(tokens: Tokens, prompt_NP, row_N, length_N) -> Tokens:
     """Adds the prompts of true next states, and points `next_value_at` at them."""
     B, L = tokens.token.shape
     N, P = prompt_NP.shape
-    length_N = vocabulary.length(prompt_NP)
     used_NL = (jnp.arange(L)[None] < length_N[:, None]) & (row_N >= 0)[:, None]
     at_N2 = jnp.stack(
         [B + jnp.arange(N, dtype=jnp.int32), jnp.maximum(length_N - 1, 0)], axis=1

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from steppo_jax import credit, draws, envs
+from steppo_jax import anchors, credit, draws, envs, trajectories, warm_start
 from steppo_jax.actor import branch
 from steppo_jax.actor.branch import BranchSettings
 from steppo_jax.actor.rollout import Rollout, RolloutSettings, policy_speaks, rollout
@@ -93,6 +94,10 @@ class Programs:
     devices: Devices
     learner: Learner
 
+    def begin(self, fresh: LearnerState) -> LearnerState:
+        """The state a run starts from: as it was drawn."""
+        return fresh
+
     @functools.cached_property
     def collect(self) -> Any:
         """(state) → Rollout of the current iteration, laid out over the devices."""
@@ -172,6 +177,40 @@ class Programs:
         )
         return Evaluator(self.learner.policy, self.env, settings, self.devices, batch)
 
+    def clone(
+        self,
+        state: LearnerState,
+        measure: Callable[[Any], float],
+        tell: Callable[[int, float], None],
+    ) -> Any:
+        """Policy parameters after the warm start; see `warm_start.clone`."""
+        return warm_start.clone(
+            self.devices,
+            self.learner.policy,
+            self.env,
+            self.play_settings("sampled"),
+            self.clone_settings(),
+            state.policy,
+            draws.key_of(state.key, "clone"),
+            measure,
+            tell,
+        )
+
+    def with_similar_states(self, played: Rollout, threshold: float) -> Rollout:
+        """The rollout with one anchor for observations that read alike (GiGPO)."""
+        steps = anchors.by_similar_text(
+            self.devices, self.env, played.steps, played.tokens, threshold
+        )
+        return played.replace(steps=steps)
+
+    def as_text(self, played: Rollout, seen: Any, count: int) -> list[dict[str, Any]]:
+        """The first trajectories as records for people; `seen` as the update gives."""
+        tables = (played.steps, played.tokens, seen)
+        steps, tokens, seen = self.devices.join(tables)
+        # Sequence numbers count from 0 on each device; the first device's are enough.
+        count = min(count, self.trajectories_per_device)
+        return trajectories.as_text(self.env, steps, tokens, seen, count)
+
     def clone_settings(self) -> CloneSettings:
         w = self.config.warm_start.to_dict()
         return CloneSettings(**w, microbatch=self.config.learner.microbatch)
@@ -186,12 +225,16 @@ def environment(config: ConfigDict) -> Environment:
 def build(config: ConfigDict) -> Programs:
     """Programs for a config that `settings.check` has accepted; compiles nothing."""
     env = environment(config)
-    decoder = decoder_config(config, env)
+    devices = Devices.local(config.devices)
+    return Programs(config, env, devices, learner(config, decoder_config(config, env)))
+
+
+def learner(config: ConfigDict, decoder: DecoderConfig) -> Learner:
+    """The networks of this size with the settings of a config."""
     settings = update_settings(config)
     critic = None
     if config.critic.kind != "none":
         own = config.critic.trunk == "own"
         scale = config.critic.scale
         critic = Critic(decoder, scale) if own else ValueHead(scale)
-    learner = Learner(Policy(decoder), critic, settings)
-    return Programs(config, env, Devices.local(config.devices), learner)
+    return Learner(Policy(decoder), critic, settings)

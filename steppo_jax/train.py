@@ -14,16 +14,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from steppo_jax import (
-    anchors,
+    assembly,
     closing,
-    draws,
     panel_records,
     panels,
-    programs,
     report,
     settings,
     trajectories,
-    warm_start,
 )
 from steppo_jax.checkpoint import Checkpoints
 from steppo_jax.learner.state import LearnerState
@@ -51,7 +48,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, profile: int = 0) -> None:
       SystemExit 143: after SIGTERM, with everything saved.
     """
     settings.check(config)
-    p = programs.build(config)
+    p = assembly.build(config)
     with (
         Run(workdir, config, p.env.version),
         contextlib.closing(
@@ -74,7 +71,7 @@ def _start(
     if restored is not None:
         print(f"resuming after iteration {restored[0]}", flush=True)
         return restored[0], p.devices.replicate(restored[1])
-    state = p.devices.replicate(_warm(p, fresh, stop))
+    state = p.devices.replicate(_warm(p, p.begin(fresh), stop))
     # Saved as every later state is, so that nothing new compiles at the next save.
     checkpoints.save(0, p.devices.first(state))
     checkpoints.wait()
@@ -92,7 +89,7 @@ def _warm(p: Programs, state: LearnerState, stop: list[int]) -> LearnerState:
     began = time.monotonic()
 
     def measure(params) -> float:
-        outcome, _ = panels.play(evaluator, params, "train", warm_start.MEASURED_ON)
+        outcome, _ = panels.play(evaluator, params, "train", clone.measured_on)
         return float(outcome["success"].mean())
 
     def tell(made: int, rate: float) -> None:
@@ -106,17 +103,7 @@ def _warm(p: Programs, state: LearnerState, stop: list[int]) -> LearnerState:
             print("SIGTERM: stopped while cloning; nothing to save yet", flush=True)
             raise SystemExit(128 + signal.SIGTERM)
 
-    policy = warm_start.clone(
-        p.devices,
-        p.learner.policy,
-        p.env,
-        p.play_settings("sampled"),
-        clone,
-        state.policy,
-        draws.key_of(state.key, "clone"),
-        measure,
-        tell,
-    )
+    policy = p.clone(state, measure, tell)
     return p.learner.start_from(state, policy)
 
 
@@ -176,6 +163,7 @@ class _Loop:
             iteration,
             {f"train/{name}": float(np.mean(x)) for name, x in outcome.items()}
             | {name: x.item() for name, x in learned.items()}
+            | played.measured
             | {
                 "time/rollout_seconds": rolled - began,
                 "time/update_seconds": ended - rolled,
@@ -192,10 +180,7 @@ class _Loop:
         threshold = self.config.credit.similarity
         if threshold is None:
             return played
-        steps = anchors.by_similar_text(
-            self.p.devices, self.p.env, played.steps, played.tokens, threshold
-        )
-        return played.replace(steps=steps)
+        return self.p.with_similar_states(played, threshold)
 
     def _due(self, iteration: int) -> bool:
         """Whether panels are played after so many iterations."""
@@ -221,10 +206,7 @@ class _Loop:
         )
 
     def _write_trajectories(self, iteration: int, played: Any, seen: Any) -> None:
-        steps, tokens, seen = self.p.devices.join((played.steps, played.tokens, seen))
-        # Sequence numbers count from 0 on each device; the first device's are enough.
-        count = min(self.config.trajectories, self.p.trajectories_per_device)
-        episodes = trajectories.as_text(self.p.env, steps, tokens, seen, count)
+        episodes = self.p.as_text(played, seen, self.config.trajectories)
         trajectories.write(self.workdir, iteration, episodes)
 
     def _trace(self, iteration: int) -> None:

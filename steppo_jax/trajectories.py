@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax
 import numpy as np
@@ -27,7 +27,26 @@ def as_text(
     A step has observation, response (words), reward, value, advantage and how it
     ended; arrays are one device's or joined ones (row b in sequence b).
     """
-    steps, tokens, seen = jax.tree.map(np.asarray, (steps, tokens, dict(seen)))
+    tokens = jax.tree.map(np.asarray, tokens)
+
+    def words(row: int) -> tuple[str, str]:
+        sequence, last = tokens.value_at[row]
+        prompt = np.zeros(env.observation_length, np.int32)
+        prompt[: last + 1] = tokens.token[sequence, : last + 1]
+        response = tokens.token[sequence][tokens.step_id[sequence] == row]
+        return env.describe(prompt), env.vocabulary.decode(response)
+
+    return of_steps(steps, seen, count, words)
+
+
+def of_steps(
+    steps: Steps,
+    seen: Mapping[str, np.ndarray],
+    count: int,
+    words: Callable[[int], tuple[str, str]],
+) -> list[records.Record]:
+    """As `as_text`; `words` gives (observation, response) of a row."""
+    steps, seen = jax.tree.map(np.asarray, (steps, dict(seen)))
     episodes = []
     for traj in np.unique(steps.traj_id[steps.valid])[:count]:
         rows = np.flatnonzero(steps.valid & (steps.traj_id == traj))
@@ -39,20 +58,16 @@ def as_text(
                 "return": float(steps.reward[rows].sum()),
                 "terminated": bool(steps.terminated[rows[-1]]),
                 "truncated": bool(steps.truncated[rows[-1]]),
-                "steps": [_step(env, steps, tokens, seen, row) for row in rows],
+                "steps": [_step(steps, seen, row, *words(row)) for row in rows],
             }
         )
     return episodes
 
 
-def _step(env, steps, tokens, seen, row: int) -> records.Record:
-    sequence, last = tokens.value_at[row]
-    prompt = np.zeros(env.observation_length, np.int32)
-    prompt[: last + 1] = tokens.token[sequence, : last + 1]
-    response = tokens.token[sequence][tokens.step_id[sequence] == row]
+def _step(steps, seen, row: int, observation: str, response: str) -> records.Record:
     return {
-        "observation": env.describe(prompt),
-        "response": env.vocabulary.decode(response),
+        "observation": observation,
+        "response": response,
         "reward": float(steps.reward[row]),
         "value": float(seen["value"][row]),
         "advantage": float(seen["advantage"][row]),

@@ -34,10 +34,20 @@ class CloneSettings:
     episodes: int  # expert episodes per cloning update, over all devices
     check_every: int  # cloning updates between two measurements
     max_updates: int
+    measured_on: int  # tasks of the train panel that the success rate is taken from
     microbatch: int
 
+    def optimizer(self) -> optax.GradientTransformation:
+        return optax.chain(
+            optax.clip_by_global_norm(1.0), optax.adam(self.learning_rate)
+        )
 
-MEASURED_ON = 256  # tasks of the train panel that the success rate is taken from
+    def not_reached(self, success: float) -> NotReached:
+        return NotReached(
+            f"warm_start.success={self.success}: after {self.max_updates} cloning "
+            f"updates the policy reaches {success:.3f}; lower the target, or raise "
+            "warm_start.max_updates or lower warm_start.expert_noise"
+        )
 
 
 class NotReached(Refused):
@@ -63,6 +73,22 @@ def clone_loss(policy: Policy, params, inputs, mask_SL) -> tuple[jax.Array, jax.
     return -masked.select(log_prob, mask_SL).sum(), mask_SL.sum().astype(jnp.float32)
 
 
+def gradient(policy: Policy, params, tokens, size: int) -> tuple:
+    """(sum of gradients, number of tokens) of −log π over all responses."""
+    order_S, count = microbatch.wanted_first(tokens.response_mask.any(axis=1))
+
+    def body(carry, index, real):
+        mask = tokens.response_mask[index] & real[:, None]
+        inputs = forward.select(tokens, index)
+        summed = jax.grad(lambda p: clone_loss(policy, p, inputs, mask), has_aux=True)(
+            params
+        )
+        return jax.tree.map(jnp.add, carry, summed)
+
+    zero = (jax.tree.map(jnp.zeros_like, params), jnp.float32(0))
+    return microbatch.walk(body, zero, order_S, count, size)
+
+
 def cloning_updates(
     policy: Policy,
     env: Environment,
@@ -71,20 +97,6 @@ def cloning_updates(
     optimizer: optax.GradientTransformation,
 ):
     """Body that makes `check_every` cloning updates: (params, opt, key, first) → …"""
-
-    def gradient(params, tokens):
-        order_S, count = microbatch.wanted_first(tokens.response_mask.any(axis=1))
-
-        def body(carry, index, real):
-            mask = tokens.response_mask[index] & real[:, None]
-            inputs = forward.select(tokens, index)
-            summed = jax.grad(
-                lambda p: clone_loss(policy, p, inputs, mask), has_aux=True
-            )(params)
-            return jax.tree.map(jnp.add, carry, summed)
-
-        zero = (jax.tree.map(jnp.zeros_like, params), jnp.float32(0))
-        return microbatch.walk(body, zero, order_S, count, settings.microbatch)
 
     def updates(axis: Axis, params, opt_state, key, first):
         N = settings.episodes // axis.size
@@ -100,7 +112,8 @@ def cloning_updates(
             zero = jnp.int32(0)
             play_key = draws.key_of(this, "rollout")
             shown = rollout(speak, env, play, play_key, task_N, id_N, id_N, zero)
-            grads, n = axis.sum(gradient(params, shown.tokens))
+            size = settings.microbatch
+            grads, n = axis.sum(gradient(policy, params, shown.tokens, size))
             grads = jax.tree.map(lambda g: g / jnp.maximum(n, 1), grads)
             change, opt_state = optimizer.update(grads, opt_state, params)
             params = optax.apply_updates(params, change)
@@ -138,9 +151,7 @@ def clone(
             f"warm_start.episodes={settings.episodes} does not divide over "
             f"{devices.count} devices; choose a multiple"
         )
-    optimizer = optax.chain(
-        optax.clip_by_global_norm(1.0), optax.adam(settings.learning_rate)
-    )
+    optimizer = settings.optimizer()
     body = cloning_updates(policy, env, play, settings, optimizer)
     program = devices.compile(body, donate=(0, 1))
     opt_state = devices.replicate(optimizer.init(params))
@@ -153,8 +164,4 @@ def clone(
         tell(made + settings.check_every, success)
         if success >= settings.success:
             return devices.first(params)
-    raise NotReached(
-        f"warm_start.success={settings.success}: after {settings.max_updates} cloning "
-        f"updates the policy reaches {success:.3f}; lower the target, or raise "
-        "warm_start.max_updates or lower warm_start.expert_noise"
-    )
+    raise settings.not_reached(success)

@@ -19,6 +19,8 @@ ROWS = (
     | {"weights", "engine"},
     {"methods", "evaluate", "warm_start", "chat"},
     {"programs", "panels", "checkpoint", "progress", "run_record"},
+    {"text"},
+    {"assembly"},
     {"metrics", "closing", "benchmarks", "fidelity"},
     {"report", "comparison"},
     {"train"},

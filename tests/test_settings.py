@@ -44,6 +44,9 @@ OTHER = {
     "model.qkv_bias": True,
     "model.qk_norm": True,
     "model.tie_embeddings": True,
+    "model.norm_eps": 1e-5,
+    "model.dtype": "bfloat16",
+    "model.remat": True,
     "rollout.groups": 16,
     "rollout.group_size": 4,
     "rollout.temperature": 0.7,
@@ -87,6 +90,7 @@ OTHER = {
     "warm_start.episodes": 32,
     "warm_start.check_every": 20,
     "warm_start.max_updates": 1000,
+    "warm_start.measured_on": 128,
     "eval.panels": ("unseen",),
     "eval.every": 10,
     "eval.decoding": "greedy",
@@ -140,6 +144,8 @@ REFUSED_BY = {
 }
 # These name the point of the grid itself; each has its own test below.
 NAMES = {"preset", "env.name", "credit.estimator", "critic.kind"}
+# What a language model alone uses (tests/text/test_settings.py).
+NAMES |= {"lm.weights", "lm.max_prompt", "lm.max_new", "lm.slots"}
 # Read by the loop, not part of the compiled programs' settings.
 LOOP = {
     "seed",
@@ -278,6 +284,8 @@ OUT_OF_RANGE = {
     "model.mlp_width": (0,),
     "model.positions": ("alibi",),
     "model.rope_theta": (1.0,),
+    "model.norm_eps": (0.0,),
+    "model.dtype": ("float16",),
     "rollout.groups": (0,),
     "rollout.group_size": (0,),
     "rollout.temperature": (0.0, float("inf")),
@@ -311,6 +319,7 @@ OUT_OF_RANGE = {
     "warm_start.episodes": (0,),
     "warm_start.check_every": (0,),
     "warm_start.max_updates": (0,),
+    "warm_start.measured_on": (0, 513),
     "eval.panels": ((), ("seen", "seen")),
     "eval.every": (-1,),
     "eval.decoding": ("beam",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -38,6 +39,8 @@ class Rollout:
     outcome: dict[str, jax.Array]  # [N] each: the environment's metrics, return, steps
     # (environment's state, prompt) [B] that each step started from, if asked for
     start: tuple[object, jax.Array] | None = None
+    episodes: Any = None  # the text path's: what was said, without arrays
+    measured: dict[str, float] = struct.field(default_factory=dict)  # how it was played
 
 
 @struct.dataclass

@@ -20,6 +20,27 @@ from steppo_jax.engine.requests import Completion, EngineError, Request
 from steppo_jax.models.heads import Policy
 
 
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """Tokens of an engine's work since it was made."""
+
+    busy: int  # sampled
+    decoded: int  # places of the decoding programs, used or not
+    prefilled: int  # prompt tokens read
+    reused: int  # prompt tokens that a slot still held
+
+    def since(self, before: Counts) -> dict[str, float]:
+        """Shares of what was done after `before`, as metrics."""
+        busy, decoded = self.busy - before.busy, self.decoded - before.decoded
+        read = self.prefilled - before.prefilled
+        reused = self.reused - before.reused
+        return {
+            "rollout/slots_busy": busy / max(decoded, 1),
+            "rollout/prompt_tokens_read": float(read),
+            "rollout/prompt_reused": reused / max(read + reused, 1),
+        }
+
+
 @dataclasses.dataclass
 class _Slot:
     """The host's side of one slot."""
@@ -68,6 +89,10 @@ class Engine:
         self._requests: dict[int, Request] = {}
         self._tickets = 0
         self.busy = self.decoded = self.prefilled = self.reused = 0
+
+    def counts(self) -> Counts:
+        """What was done so far."""
+        return Counts(self.busy, self.decoded, self.prefilled, self.reused)
 
     @property
     def waiting(self) -> int:

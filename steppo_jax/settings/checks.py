@@ -207,6 +207,25 @@ def _model(values: Values) -> None:
         )
 
 
+def _language_model(values: Values) -> None:
+    used, user = values["lm.weights"] is not None, f"lm.weights={values['lm.weights']}"
+    for name, example in (("max_prompt", 512), ("max_new", 32), ("slots", 16)):
+        _needs(values, f"lm.{name}", used, user, example)
+    if not used:
+        return
+    if values["model.positions"] != "rope":
+        rule = f"{user}: language models have rotary positions"
+        remedy = "use the preset argument model=NAME, which sets all of model.*"
+        raise refuse("model.positions", values["model.positions"], rule, remedy)
+    if values["devices"] > 1:
+        rule = f"{user} plays and learns on one device"
+        raise refuse("devices", values["devices"], rule, "set --config.devices=1")
+    name = values["credit.estimator"]
+    if credit.get(name).needs_branching:
+        rule = f"{user}: only an actor inside the program can branch"
+        raise refuse("credit.estimator", name, rule, "use another method")
+
+
 def _batch(values: Values) -> None:
     groups, size = values["rollout.groups"], values["rollout.group_size"]
     devices, minibatches = values["devices"] or 1, values["learner.minibatches"]
@@ -265,7 +284,8 @@ def _environment(values: Values) -> None:
     except ValueError as error:
         raise ConfigError(f"config.env: {error}") from None
     try:
-        context.wrap(environment, policy, turns)
+        if values["lm.weights"] is None:  # a language model's is kept as text
+            context.wrap(environment, policy, turns)
     except ValueError as error:
         raise ConfigError(f"config.context.turns: {error}") from None
     for panel in values["eval.panels"]:
@@ -288,6 +308,7 @@ RULES: tuple[Callable[[Values], None], ...] = (
     _objective,
     _kl,
     _model,
+    _language_model,
     _batch,
     _warm_start,
     _environment,

@@ -71,6 +71,15 @@ TREE: dict[str, Any] = {
         "qkv_bias": False,
         "qk_norm": False,
         "tie_embeddings": False,
+        "norm_eps": 1e-6,  # added to the mean square inside the norms
+        "dtype": "float32",  # of activations and cache, or bfloat16; parameters stay
+        "remat": False,  # make activations again in the backward pass: less memory
+    },
+    "lm": {  # a language model that plays in text; model.* are its sizes
+        "weights": optional(str),  # folder, .gguf file, or package:NAME
+        "max_prompt": optional(int),  # tokens; longer ones are cut (docs/models.md)
+        "max_new": optional(int),  # most tokens of a response
+        "slots": optional(int),  # responses sampled together
     },
     "rollout": {
         "groups": 8,  # task instances per iteration
@@ -136,6 +145,7 @@ TREE: dict[str, Any] = {
         "episodes": 16,  # per cloning update
         "check_every": 10,  # cloning updates
         "max_updates": 2000,  # give up, with an error
+        "measured_on": 256,  # tasks that success is measured on
     },
     "eval": {
         "panels": ("seen", "unseen"),

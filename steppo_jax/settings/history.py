@@ -16,6 +16,14 @@ ADDED: dict[str, Any] = {
     "critic.trunk": "own",
     "critic.coef": None,
     "critic.scale": 1.0,
+    "model.norm_eps": 1e-6,
+    "model.dtype": "float32",
+    "model.remat": False,
+    "lm.weights": None,
+    "lm.max_prompt": None,
+    "lm.max_new": None,
+    "lm.slots": None,
+    "warm_start.measured_on": 256,
 }
 
 

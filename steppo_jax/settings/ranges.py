@@ -16,6 +16,7 @@ CRITICS = ("none", "step", "token")
 TRUNKS = ("own", "shared")
 TIME_LIMITS = ("terminal", "bootstrap")
 POSITIONS = ("learned", "rope")
+DTYPES = ("float32", "bfloat16")
 DECODINGS = ("sampled", "greedy")
 
 
@@ -77,6 +78,13 @@ RANGES: dict[str, Range] = {
     "model.qkv_bias": ANY,
     "model.qk_norm": ANY,
     "model.tie_embeddings": ANY,
+    "model.norm_eps": above(0),
+    "model.dtype": one_of(DTYPES),
+    "model.remat": ANY,
+    "lm.weights": Range("must name a folder, file or package", bool),
+    "lm.max_prompt": at_least(1),
+    "lm.max_new": at_least(1),
+    "lm.slots": at_least(1),
     "rollout.groups": at_least(1),
     "rollout.group_size": at_least(1),
     "rollout.temperature": above(0),
@@ -124,6 +132,7 @@ RANGES: dict[str, Range] = {
     "warm_start.episodes": at_least(1),
     "warm_start.check_every": at_least(1),
     "warm_start.max_updates": at_least(1),
+    "warm_start.measured_on": within(1, 512),
     "eval.panels": Range("must name one or more panels, each once", names),
     "eval.every": at_least(0),
     "eval.decoding": one_of(DECODINGS),

@@ -49,6 +49,13 @@ def load(
     return config, build(config, tensors.keys(), read, str(path), place)
 
 
+def config_of(path: pathlib.Path, **dtypes: Any) -> DecoderConfig:
+    """The decoder of a GGUF file, without reading a tensor. Raises ModelError."""
+    reader = open_file(path)
+    names = {_their_name(tensor.name, path) for tensor in reader.tensors}
+    return decoder_config(reader, path, "lm_head.weight" not in names, **dtypes)
+
+
 def open_file(path: pathlib.Path) -> gguf.GGUFReader:
     """The file's reader. Raises ModelError where it is none."""
     try:

@@ -43,6 +43,11 @@ def load(
     return config, build(config, where.keys(), read, str(folder), place)
 
 
+def config_of(folder: pathlib.Path, **dtypes: Any) -> DecoderConfig:
+    """The decoder of a checkpoint folder, without reading a tensor."""
+    return families.from_hf(_json(folder / "config.json"), **dtypes)
+
+
 def save(
     folder: pathlib.Path,
     config: DecoderConfig,

@@ -1,0 +1,135 @@
+"""The warm start of a language model: cloning the environment's scripted expert.
+
+Zero-shot a small model does not keep to an action format. Expert episodes are played
+in text on the host, and their responses become targets for −log π, update by update,
+until success measured by playing reaches what is wanted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from steppo_jax import draws
+from steppo_jax.structs import Tokens
+from steppo_jax.text import tables
+from steppo_jax.text.environment import OnDevice
+from steppo_jax.text.episodes import Episode, Job, Turn
+from steppo_jax.text.prompts import Prompter
+from steppo_jax.warm_start import CloneSettings, NotReached, gradient
+
+
+def expert_episode(
+    job: Job, env: OnDevice, prompter: Prompter, key, noise: float, max_steps: int
+) -> Episode:
+    """An episode in which the scripted expert speaks, its words as the model's ids.
+
+    Every response ends with the model's first stop token; log-probs are unknown (0).
+    """
+    episode = Episode(job)
+    observation, info = env.reset(options=job.options)
+    prompt = prompter.first(observation)
+    for t in range(max_steps):
+        said = env.expert(jax.random.fold_in(key, t), noise)
+        token = [*prompter.chat.encode(said), prompter.chat.stop[0]]
+        n, before, state_key = len(token), observation, info["state_key"]
+        observation, reward, over, _, info = env.step(said)
+        last = t == max_steps - 1
+        episode.turns.append(
+            Turn(
+                observation=before,
+                prompt=prompt,
+                state_key=state_key,
+                token=np.asarray(token, np.int32),
+                log_prob=np.zeros(n, np.float32),
+                policy_version=np.zeros(n, np.int32),
+                response=said,
+                reward=reward,
+                terminated=over,
+                truncated=last and not over,
+            )
+        )
+        if over or last:
+            break
+        prompt = prompter.next(observation, episode.past, prompt, token)
+    episode.outcome = info["outcome"]
+    return episode
+
+
+@dataclasses.dataclass(frozen=True)
+class Demonstrations:
+    """Expert episodes of the train panel, drawn afresh for every cloning update."""
+
+    env: OnDevice
+    prompter: Prompter
+    settings: CloneSettings
+    max_steps: int
+    max_prompt: int
+    max_new: int
+
+    def tokens(self, key: jax.Array) -> Tokens:
+        """`settings.episodes` episodes as a table. Refused where one does not fit."""
+        episodes = []
+        for i in range(self.settings.episodes):
+            task_key, play_key = (
+                jax.random.fold_in(draws.key_of(key, job), i)
+                for job in ("tasks", "rollout")
+            )
+            task = self.env.env.sample_task(task_key, "train")
+            job = Job(i, i, {"task": task, "key": play_key})
+            noise = self.settings.expert_noise
+            played = expert_episode(
+                job, self.env, self.prompter, play_key, noise, self.max_steps
+            )
+            longest = max(len(turn.token) for turn in played.turns)
+            if longest > self.max_new:
+                raise NotReached(
+                    f"lm.max_new={self.max_new}: the expert needs {longest} tokens; "
+                    "raise it"
+                )
+            episodes.append(played)
+        rolled = tables.of_episodes(
+            episodes, self.max_steps, self.max_prompt, self.max_new, bootstrap=False
+        )
+        return rolled.tokens
+
+
+def clone(
+    policy,
+    shown: Demonstrations,
+    params: Any,
+    key: jax.Array,
+    measure: Callable[[Any], float],
+    tell: Callable[[int, float], None],
+) -> Any:
+    """Policy parameters that reach `settings.success`, as `measure` finds.
+
+    Raises NotReached if `max_updates` were not enough. `params` is consumed.
+    """
+    settings = shown.settings
+    optimizer = settings.optimizer()
+
+    def update(params, opt_state, tokens: Tokens):
+        grads, n = gradient(policy, params, tokens, settings.microbatch)
+        grads = jax.tree.map(lambda g: g / jnp.maximum(n, 1), grads)
+        change, opt_state = optimizer.update(grads, opt_state, params)
+        return optax.apply_updates(params, change), opt_state
+
+    program = jax.jit(update, donate_argnums=(0, 1))
+    opt_state = jax.jit(optimizer.init)(params)
+    success = 0.0
+    for made in range(settings.max_updates):
+        tokens = shown.tokens(jax.random.fold_in(key, made))
+        params, opt_state = program(params, opt_state, tokens)
+        if (made + 1) % settings.check_every == 0:
+            success = measure(params)
+            tell(made + 1, success)
+            if success >= settings.success:
+                return params
+    raise settings.not_reached(success)

@@ -1,0 +1,202 @@
+"""The programs of a run in which a language model plays in text.
+
+What differs from `steppo_jax.programs`: the actor runs on the host with the engine,
+parameters come from a checkpoint, and cloning shows the expert's words. The learner is
+the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from steppo_jax import draws, envs, programs
+from steppo_jax import trajectories as trajectory_records
+from steppo_jax.actor.rollout import Rollout
+from steppo_jax.chat.tokenizer import ChatTokenizer
+from steppo_jax.credit.similarity import state_keys
+from steppo_jax.engine import Engine
+from steppo_jax.learner.state import LearnerState
+from steppo_jax.models.decoder import DecoderConfig
+from steppo_jax.parallel import Devices
+from steppo_jax.programs import Programs
+from steppo_jax.text import cloning, source, tables
+from steppo_jax.text.environment import OnDevice
+from steppo_jax.text.episodes import Episode, Job, PlaySettings, play
+from steppo_jax.text.evaluator import TextEvaluator, jobs_of
+from steppo_jax.text.prompts import Prompter
+from steppo_jax.text.source import Source
+
+
+@dataclasses.dataclass(frozen=True)
+class TextPrograms(Programs):
+    """As `Programs`, for a config with `lm.weights`."""
+
+    source: Source
+    chat: ChatTokenizer
+
+    # ---- the model -----------------------------------------------------------
+    def begin(self, fresh: LearnerState) -> LearnerState:
+        """The state with the checkpoint's weights, the critic's decoder a copy."""
+        return self.learner.start_from(
+            fresh, self.source.load(**_dtypes(self.config))[1]
+        )
+
+    @functools.cached_property
+    def engine(self) -> Engine:
+        """Made once; `refresh` gives it weights before every use."""
+        lm = self.config.lm
+        return Engine(
+            self.learner.policy,
+            None,
+            self.chat.stop,
+            slots=lm.slots,
+            longest=lm.max_prompt + lm.max_new,
+            decode=self.chat.decode,
+        )
+
+    @functools.cached_property
+    def prompter(self) -> Prompter:
+        context = self.config.context
+        return Prompter(
+            self.chat,
+            self.env.instructions,
+            context.policy,
+            context.turns,
+            self.config.lm.max_prompt,
+        )
+
+    # ---- the actor -----------------------------------------------------------
+    def play(
+        self, params, jobs: list[Job], key, temperature: float, version: int = 0
+    ) -> list[Episode]:
+        """Plays jobs with these weights."""
+        self.engine.refresh(params, version)
+        settings = PlaySettings(
+            self.config.env.max_steps, self.config.lm.max_new, temperature
+        )
+        return play(self.engine, self._environment, self.prompter, jobs, key, settings)
+
+    def _environment(self) -> OnDevice:
+        return OnDevice(self.env)
+
+    @functools.cached_property
+    def _tasks(self) -> Any:
+        """(key, group [N]) → a task for each trajectory, as the compiled actor has."""
+
+        def draw(key, group_N):
+            key_N = jax.vmap(jax.random.fold_in, (None, 0))(key, group_N)
+            return jax.vmap(lambda k: self.env.sample_task(k, "train"))(key_N)
+
+        return jax.jit(draw)
+
+    def collect(self, state: LearnerState) -> Rollout:
+        """The episodes of the current iteration."""
+        groups, size = self.config.rollout.groups, self.config.rollout.group_size
+        traj_N = np.arange(groups * size, dtype=np.int32)
+
+        def now(job: str) -> jax.Array:
+            return jax.random.fold_in(draws.key_of(state.key, job), state.iteration)
+
+        key, steps = now("rollout"), self.config.env.max_steps
+        tasks = self._tasks(now("tasks"), traj_N // size)
+        jobs = jobs_of(tasks, traj_N, traj_N // size, key, steps)
+        temperature = self.config.rollout.temperature
+        before = self.engine.counts()
+        episodes = self.play(
+            state.policy, jobs, key, temperature, int(state.num_updates)
+        )
+        rolled = tables.of_episodes(
+            episodes,
+            steps,
+            self.config.lm.max_prompt,
+            self.config.lm.max_new,
+            self.config.env.on_time_limit == "bootstrap",
+        )
+        measured = self.engine.counts().since(before)
+        return rolled.replace(episodes=Played(tuple(episodes)), measured=measured)
+
+    # ---- what else a run asks for --------------------------------------------
+    def evaluator(self, decoding: str) -> TextEvaluator:
+        temperature = self.config.rollout.temperature if decoding == "sampled" else 0.0
+        return TextEvaluator(
+            self.env, self.play, self.config.env.max_steps, temperature
+        )
+
+    def clone(
+        self,
+        state: LearnerState,
+        measure: Callable[[Any], float],
+        tell: Callable[[int, float], None],
+    ) -> Any:
+        lm = self.config.lm
+        shown = cloning.Demonstrations(
+            self._environment(),
+            self.prompter,
+            self.clone_settings(),
+            self.config.env.max_steps,
+            lm.max_prompt,
+            lm.max_new,
+        )
+        key = draws.key_of(state.key, "clone")
+        return cloning.clone(
+            self.learner.policy, shown, state.policy, key, measure, tell
+        )
+
+    def with_similar_states(self, played: Rollout, threshold: float) -> Rollout:
+        turns = [
+            (n * self.config.env.max_steps + t, turn.observation, e.job.group_id)
+            for n, e in enumerate(played.episodes.items)
+            for t, turn in enumerate(e.turns)
+        ]
+        rows, texts, groups = zip(*turns, strict=True)
+        keys = np.array(played.steps.state_key)
+        keys[list(rows)] = state_keys(texts, groups, threshold)
+        return played.replace(steps=played.steps.replace(state_key=keys))
+
+    def as_text(self, played: Rollout, seen: Any, count: int) -> list[dict[str, Any]]:
+        episodes = played.episodes.items
+        T = self.config.env.max_steps
+
+        def words(row: int) -> tuple[str, str]:
+            turn = episodes[row // T].turns[row % T]
+            return turn.observation, turn.response
+
+        return trajectory_records.of_steps(played.steps, seen, count, words)
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True, eq=False)
+class Played:
+    """Episodes as they travel beside the tables: text, no arrays for the device."""
+
+    items: tuple[Episode, ...]
+
+
+def _dtypes(config: ConfigDict) -> dict[str, Any]:
+    return {"dtype": config.model.dtype, "remat": config.model.remat}
+
+
+def build(config: ConfigDict) -> TextPrograms:
+    """Programs for a checked config with `lm.weights`; reads no tensor yet.
+
+    Raises ModelError or ChatError where the files are not what the config says.
+    """
+    env = envs.make(**config.env.to_dict())
+    found = source.find(config.lm.weights)
+    theirs = found.config(**_dtypes(config))
+    mine = DecoderConfig(
+        **config.model.to_dict(),
+        vocabulary=theirs.vocabulary,
+        rope_scaling=theirs.rope_scaling,
+    )
+    source.check_fits(mine, theirs, found.path)
+    learner = programs.learner(config, mine)
+    devices = Devices.local(config.devices)
+    return TextPrograms(config, env, devices, learner, found, found.chat())

@@ -1,0 +1,95 @@
+"""The main job with a language model: trains, is cut, goes on exactly, reads as English."""
+
+import json
+
+import numpy as np
+import pytest
+
+from configs import household
+from experiments.restored import restore
+from steppo_jax import assembly, records, train
+
+SMALL = (
+    "lm.max_prompt=600",
+    "lm.max_new=6",
+    "lm.slots=3",
+    "env.max_steps=2",
+    "rollout.groups=2",
+    "rollout.group_size=2",
+    "learner.microbatch=2",
+    "learner.minibatches=2",
+    "eval.episodes=2",
+    "eval.panels=unseen",
+    "devices=1",
+)
+
+
+def config(folder, *words):
+    said = ",".join(["steppo", "smoke", f"model={folder}", *SMALL, *words])
+    return household.get_config(said)
+
+
+def metrics(workdir):
+    lines = records.read(workdir / "metrics.jsonl")
+    return [{k: v for k, v in x.items() if not k.startswith("time/")} for x in lines]
+
+
+def arrays(workdir, made):
+    import jax
+
+    state = restore(assembly.build(made), workdir, "latest")[1]
+    leaves = [state.policy, state.policy_opt, state.critic, state.critic_opt]
+    return [np.asarray(x) for x in jax.tree.leaves(leaves)]
+
+
+@pytest.fixture(scope="module")
+def run(folder, tmp_path_factory):
+    """(workdir, config) of a finished run."""
+    workdir, made = tmp_path_factory.mktemp("run"), config(folder)
+    train.run(made, workdir)
+    return workdir, made
+
+
+def test_it_learns_from_what_was_said(run):
+    workdir, _ = run
+    lines = metrics(workdir)
+    assert [x["iteration"] for x in lines] == [0, 1, 2]
+    for x in lines:
+        assert 0 < x["rollout/slots_busy"] <= 1
+        assert x["rollout/prompt_reused"] > 0.3, "the rules are read once per slot"
+    assert lines[-1]["policy/updates"] > 0
+    gaps = [x["policy/sampler_gap_max"] for x in lines if "policy/sampler_gap_max" in x]
+    assert gaps == [] or max(gaps) < 1e-4
+
+
+def test_episodes_read_as_english(run):
+    workdir, _ = run
+    path = sorted((workdir / "trajectories").glob("*.jsonl"))[-1]
+    episode = json.loads(path.read_text().splitlines()[0])
+    first = episode["steps"][0]
+    assert first["observation"].startswith("Your task:")
+    assert "<|" not in first["response"]
+    assert {"value", "advantage", "reward"} <= set(first)
+
+
+def test_a_run_that_was_cut_goes_on_bit_for_bit(run, folder, tmp_path, monkeypatch):
+    workdir, made = run
+    played = assembly.build(made).__class__.collect
+    calls = []
+
+    def stopped(self, state):
+        calls.append(0)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return played(self, state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(assembly.build(made).__class__, "collect", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            train.run(made, tmp_path)
+    train.run(made, tmp_path)
+    assert metrics(tmp_path) == metrics(workdir)
+    for a, b in zip(arrays(tmp_path, made), arrays(workdir, made), strict=True):
+        assert np.array_equal(a, b)
+    panel = "eval/unseen.jsonl"
+    assert (tmp_path / panel).read_text() == (workdir / panel).read_text()
