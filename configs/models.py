@@ -17,6 +17,8 @@ SIZES += ("rope_theta", "qkv_bias", "qk_norm", "tie_embeddings", "norm_eps")
 
 # How a pretrained model learns: it is fragile, and its critic starts as its copy.
 LEARNING = {
+    "env.think_tokens": 0,  # thoughts are free in text; the expert's are not worth it
+    "lm.rules": True,
     "lm.max_prompt": 1024,
     "lm.max_new": 64,
     "lm.slots": 64,
@@ -29,7 +31,8 @@ LEARNING = {
 # Numbers that two CPU cores can play and learn with in minutes.
 ON_CPU = {
     "iterations": 3,
-    "lm.max_prompt": 512,
+    "lm.rules": False,  # cloning teaches them; prompts are a fifth as long
+    "lm.max_prompt": 160,
     "lm.max_new": 24,
     "lm.slots": 32,
     "rollout.groups": 4,
@@ -39,6 +42,7 @@ ON_CPU = {
     "critic.warmup_iterations": 1,
     "warm_start.success": 0.1,
     "warm_start.episodes": 4,
+    "warm_start.expert_noise": 0.1,
     "warm_start.check_every": 10,
     "warm_start.measured_on": 32,
     "eval.episodes": 32,

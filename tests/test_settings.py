@@ -145,7 +145,7 @@ REFUSED_BY = {
 # These name the point of the grid itself; each has its own test below.
 NAMES = {"preset", "env.name", "credit.estimator", "critic.kind"}
 # What a language model alone uses (tests/text/test_settings.py).
-NAMES |= {"lm.weights", "lm.max_prompt", "lm.max_new", "lm.slots"}
+NAMES |= {"lm.weights", "lm.rules", "lm.max_prompt", "lm.max_new", "lm.slots"}
 # Read by the loop, not part of the compiled programs' settings.
 LOOP = {
     "seed",

@@ -209,7 +209,8 @@ def _model(values: Values) -> None:
 
 def _language_model(values: Values) -> None:
     used, user = values["lm.weights"] is not None, f"lm.weights={values['lm.weights']}"
-    for name, example in (("max_prompt", 512), ("max_new", 32), ("slots", 16)):
+    needs = {"rules": True, "max_prompt": 512, "max_new": 32, "slots": 16}
+    for name, example in needs.items():
         _needs(values, f"lm.{name}", used, user, example)
     if not used:
         return

@@ -77,6 +77,7 @@ TREE: dict[str, Any] = {
     },
     "lm": {  # a language model that plays in text; model.* are its sizes
         "weights": optional(str),  # folder, .gguf file, or package:NAME
+        "rules": optional(bool),  # the environment's rules stand in every prompt
         "max_prompt": optional(int),  # tokens; longer ones are cut (docs/models.md)
         "max_new": optional(int),  # most tokens of a response
         "slots": optional(int),  # responses sampled together

@@ -20,6 +20,7 @@ ADDED: dict[str, Any] = {
     "model.dtype": "float32",
     "model.remat": False,
     "lm.weights": None,
+    "lm.rules": None,
     "lm.max_prompt": None,
     "lm.max_new": None,
     "lm.slots": None,

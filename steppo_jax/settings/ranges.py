@@ -82,6 +82,7 @@ RANGES: dict[str, Range] = {
     "model.dtype": one_of(DTYPES),
     "model.remat": ANY,
     "lm.weights": Range("must name a folder, file or package", bool),
+    "lm.rules": ANY,
     "lm.max_prompt": at_least(1),
     "lm.max_new": at_least(1),
     "lm.slots": at_least(1),

@@ -33,6 +33,8 @@ from steppo_jax.text.evaluator import TextEvaluator, jobs_of
 from steppo_jax.text.prompts import Prompter
 from steppo_jax.text.source import Source
 
+BRIEF = "Say one action."  # instead of the rules, for a model that was taught them
+
 
 @dataclasses.dataclass(frozen=True)
 class TextPrograms(Programs):
@@ -66,7 +68,7 @@ class TextPrograms(Programs):
         context = self.config.context
         return Prompter(
             self.chat,
-            self.env.instructions,
+            self.env.instructions if self.config.lm.rules else BRIEF,
             context.policy,
             context.turns,
             self.config.lm.max_prompt,

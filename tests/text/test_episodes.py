@@ -15,7 +15,7 @@ from steppo_jax.text.evaluator import jobs_of
 from steppo_jax.text.prompts import Prompter
 from tests.text.tiny import ENV
 
-KEY, T, P, R = jax.random.key(5), 3, 700, 6
+KEY, T, P, R = jax.random.key(5), 3, 800, 6
 SETTINGS = PlaySettings(max_steps=T, max_new=R, temperature=1.0)
 
 

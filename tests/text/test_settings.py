@@ -7,10 +7,11 @@ import pytest
 
 from configs import household, models
 from steppo_jax import assembly, settings
+from steppo_jax.models.families import ModelError
 from steppo_jax.settings import ConfigError
 from steppo_jax.text.programs import TextPrograms
 
-OTHER = {"lm.max_prompt": 300, "lm.max_new": 7, "lm.slots": 5}
+OTHER = {"lm.max_prompt": 300, "lm.max_new": 7, "lm.slots": 5, "lm.rules": False}
 
 
 def config(folder, *words, method="steppo"):
@@ -23,7 +24,7 @@ def effects(p: TextPrograms) -> tuple:
         dataclasses.asdict(p.learner.settings),
         p.learner.policy.config,
         p.source,
-        p.prompter.longest,
+        p.prompter,
         lm.max_new,
         lm.slots,
     )
@@ -71,7 +72,7 @@ def test_branching_needs_an_actor_inside_the_program(folder):
 def test_another_models_sizes_are_refused(folder):
     made = config(folder, "model.width=32")
     settings.check(made)
-    with pytest.raises(settings.Refused, match="model.width=32, the file has 16"):
+    with pytest.raises(ModelError, match="width=32, the file has 16"):
         assembly.build(made)
 
 
@@ -84,7 +85,7 @@ def test_named_models_are_whole_configurations(name):
 
 
 def test_an_unknown_model_names_the_known_ones():
-    with pytest.raises(ConfigError, match="model='gpt' is neither .* smollm2_135m"):
+    with pytest.raises(ConfigError, match=r"model='gpt' is neither .* smollm2_135m"):
         household.get_config("steppo,model=gpt")
     with pytest.raises(ConfigError, match="one model is enough"):
         household.get_config("steppo,model=smollm2_135m,model=qwen3_4b")

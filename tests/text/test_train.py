@@ -1,4 +1,4 @@
-"""The main job with a language model: trains, is cut, goes on exactly, reads as English."""
+"""The main job with a language model: it trains, goes on exactly, reads as English."""
 
 import json
 
