@@ -159,6 +159,11 @@ def shown(found: dict[Trial, Fidelity]) -> Table:
 def main() -> None:
     workdir = pathlib.Path(WORKDIR.value)
     config, record = run_record.load(workdir)
+    if config.lm.weights is not None:
+        entry.stop(
+            f"--workdir={workdir}: lm.weights={config.lm.weights} plays in text, which "
+            "cannot branch; give a run without a language model"
+        )
     config.devices = 0
     devices.settle(config)
     p = programs.build(config)

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from experiments import devices, entry
 from experiments.restored import restore
-from steppo_jax import closing, panel_records, panels, programs, run_record, settings
+from steppo_jax import assembly, closing, panel_records, panels, run_record, settings
 from steppo_jax.panel_records import Kind
 
 WORKDIR = entry.define_workdir()
@@ -37,7 +37,7 @@ def main() -> None:
     config.eval.panels = tuple(PANEL.value) or config.eval.panels
     devices.settle(config)
     settings.check(config)
-    p = programs.build(config)
+    p = assembly.build(config)
     run_record.check_environment(record, p.env.version)
     iteration, state = restore(p, workdir, CHECKPOINT.value)
     params, evaluator = p.devices.replicate(state.policy), p.evaluator(decoding)

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from experiments import entry
 from experiments.restored import restore
-from steppo_jax import envs, programs, run_record, settings
+from steppo_jax import assembly, envs, programs, run_record, settings
 from steppo_jax.actor.generate import Decoding, generate
 
 SCRIPTED = ("expert", "random")
@@ -50,13 +50,22 @@ NOISE = flags.DEFINE_float(
     upper_bound=1.0,
 )
 
-# (state, observation, key) → response tokens; None when the person wants to stop.
-Speaker = Callable[[envs.State, jax.Array, jax.Array], jax.Array | None]
+# (state, observation, key) → (response tokens, what was said in words); None when the
+# person wants to stop.
+Said = tuple[jax.Array, str] | None
+Speaker = Callable[[envs.State, jax.Array, jax.Array], Said]
 
 
 def scripted(env: envs.Environment, noise: float) -> Speaker:
     """The environment's expert, straying with chance `noise`."""
-    return jax.jit(lambda state, observation, key: env.expert(state, key, noise))
+    act = jax.jit(lambda state, key: env.expert(state, key, noise))
+
+    def speak(state, observation, key):
+        del observation
+        response = act(state, key)
+        return response, env.vocabulary.decode(response)
+
+    return speak
 
 
 def trained(
@@ -65,10 +74,11 @@ def trained(
     """The policy of a run's checkpoint."""
     params = restore(p, workdir, which)[1].policy
     temperature = p.config.rollout.temperature
+    if p.config.lm.weights is not None:
+        return p.speaker(params, temperature if decoding == "sampled" else 0.0)
 
     @jax.jit
-    def speak(state, observation, key):
-        del state  # a policy sees observations only
+    def act(observation, key):
         length = p.env.response_length
         said = generate(
             p.learner.policy,
@@ -80,6 +90,11 @@ def trained(
             decoding,
         )
         return said.token[0]
+
+    def speak(state, observation, key):
+        del state  # a policy sees observations only
+        response = act(observation, key)
+        return response, p.env.vocabulary.decode(response)
 
     return speak
 
@@ -99,7 +114,7 @@ def person(env: envs.Environment, console: Console) -> Speaker:
             if text.lower() == "help":
                 console.print(Text(env.instructions))
             elif text:
-                return env.parse(text)
+                return env.parse(text), text
 
     return act
 
@@ -128,13 +143,13 @@ def play(
         console.rule(f"step {num_steps + 1} of at most {env.max_steps}")
         console.print(Text(env.describe(observation)))
         step_key = jax.random.fold_in(policy_key, num_steps)
-        response = speak(state, observation, step_key)
-        if response is None:
+        said = speak(state, observation, step_key)
+        if said is None:
             console.print("stopped", style="yellow")
             return False
+        response, words = said
         if spectator:
-            said = env.vocabulary.decode(response)
-            console.print(Text(f"> {said}", style="bold cyan"))
+            console.print(Text(f"> {words}", style="bold cyan"))
         state, observation, reward, terminated = step(state, response)
         num_steps, total = num_steps + 1, total + float(reward)
     console.rule("end")
@@ -192,7 +207,7 @@ def _of_run(workdir: pathlib.Path) -> tuple[envs.Environment, Speaker]:
         )
     config, record = run_record.load(workdir)
     config.devices = 1  # one episode
-    p = programs.build(config)
+    p = assembly.build(config)
     run_record.check_environment(record, p.env.version)
     decoding = DECODING.value or config.eval.decoding
     if decoding == "greedy" and SEED.value is not None:

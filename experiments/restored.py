@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import pathlib
 
-import jax
-
 from experiments import entry
 from steppo_jax import programs
 from steppo_jax.checkpoint import Checkpoints
@@ -20,12 +18,12 @@ def restore(
 
     Changes nothing on disk.
     """
-    fresh = jax.jit(p.learner.init)(jax.random.key(p.config.seed))
+    wanted = p.abstract()
     folder = Checkpoints(workdir / "checkpoints", read_only=True)
     with contextlib.closing(folder) as checkpoints:
         if which.isdigit():
-            return int(which), checkpoints.restore(int(which), fresh)
+            return int(which), checkpoints.restore(int(which), wanted)
         if which != "latest":
             entry.stop(f"--checkpoint={which}: give latest or an iteration")
-        found = checkpoints.restore_latest(fresh)
+        found = checkpoints.restore_latest(wanted)
     return found or entry.stop(f"workdir {workdir} has no checkpoint yet; train first")

@@ -94,9 +94,24 @@ class Programs:
     devices: Devices
     learner: Learner
 
-    def begin(self, fresh: LearnerState) -> LearnerState:
-        """The state a run starts from: as it was drawn."""
-        return fresh
+    def abstract(self) -> LearnerState:
+        """Shapes, dtypes and places of a run's state, to restore one; nothing is drawn.
+
+        The key is a real one: its kind is not a shape.
+        """
+        key = jax.random.key(self.config.seed)
+        here = jax.sharding.SingleDeviceSharding(self.devices.devices[0])
+
+        def placed(x: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here)
+
+        return jax.tree.map(placed, jax.eval_shape(self.learner.init, key)).replace(
+            key=key
+        )
+
+    def begin(self) -> LearnerState:
+        """The state a run starts from: parameters drawn from its seed."""
+        return jax.jit(self.learner.init)(jax.random.key(self.config.seed))
 
     @functools.cached_property
     def collect(self) -> Any:

@@ -66,12 +66,11 @@ def _start(
     p: Programs, checkpoints: Checkpoints, stop: list[int]
 ) -> tuple[int, LearnerState]:
     """The state to go on from, replicated: restored, or fresh after the warm start."""
-    fresh = jax.jit(p.learner.init)(jax.random.key(p.config.seed))
-    restored = checkpoints.restore_latest(fresh)
+    restored = checkpoints.restore_latest(p.abstract())
     if restored is not None:
         print(f"resuming after iteration {restored[0]}", flush=True)
         return restored[0], p.devices.replicate(restored[1])
-    state = p.devices.replicate(_warm(p, p.begin(fresh), stop))
+    state = p.devices.replicate(_warm(p, p.begin(), stop))
     # Saved as every later state is, so that nothing new compiles at the next save.
     checkpoints.save(0, p.devices.first(state))
     checkpoints.wait()

@@ -113,12 +113,22 @@ class Learner:
 
         The value head stays as it was made, near zero (docs/official.md §3).
         """
-        critic = fresh.critic
+        return self._start(policy, fresh.critic, fresh.key)
+
+    def start_from_weights(self, policy, key: jax.Array) -> LearnerState:
+        """`start_from` for weights that were not drawn; the value head is, from `key`."""
+        critic = {}
+        if self.critic is not None:
+            inputs = jnp.zeros((1, 1, self.policy.config.width))
+            # Any critic's head has the parameters of a head alone.
+            critic = ValueHead().init(draws.key_of(key, "critic"), inputs)
+        return self._start(policy, critic, key)
+
+    def _start(self, policy, critic, key: jax.Array) -> LearnerState:
         if self.critic is not None and not self.on_trunk:
             copied = jax.tree.map(jnp.copy, policy["params"]["decoder"])
             critic = {"params": critic["params"] | {"decoder": copied}}
-        reference = self._reference(policy)
-        return create(policy, critic, *self.optimizers(), reference, fresh.key)
+        return create(policy, critic, *self.optimizers(), self._reference(policy), key)
 
     def optimizers(self) -> tuple[optax.GradientTransformation, ...]:
         """(policy's, critic's); the identity where there is no critic.

@@ -42,6 +42,11 @@ def state_key(observation: str, info: Info) -> int:
     return info.get("state_key", zlib.crc32(observation.encode()))
 
 
+def action_of(said: str) -> str:
+    """The part of a response that acts: what stands after its last ';'."""
+    return said.rpartition(";")[2]
+
+
 class OnDevice:
     """An on-device environment as a text environment: the same keys, same episodes.
 
@@ -69,7 +74,7 @@ class OnDevice:
         return self._say(seen)
 
     def step(self, action: str) -> tuple[str, float, bool, bool, Info]:
-        response = self.env.parse(action.rpartition(";")[2])
+        response = self.env.parse(action_of(action))
         self._state, seen, reward, terminated = self._step(self._state, response)
         text, info = self._say(seen)
         return text, float(reward), bool(terminated), False, info

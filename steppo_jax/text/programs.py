@@ -32,6 +32,7 @@ from steppo_jax.text.episodes import Episode, Job, PlaySettings, play
 from steppo_jax.text.evaluator import TextEvaluator, jobs_of
 from steppo_jax.text.prompts import Prompter
 from steppo_jax.text.source import Source
+from steppo_jax.text.speaker import Speaker
 
 BRIEF = "Say one action."  # instead of the rules, for a model that was taught them
 
@@ -44,11 +45,14 @@ class TextPrograms(Programs):
     chat: ChatTokenizer
 
     # ---- the model -----------------------------------------------------------
-    def begin(self, fresh: LearnerState) -> LearnerState:
-        """The state with the checkpoint's weights, the critic's decoder a copy."""
-        return self.learner.start_from(
-            fresh, self.source.load(**_dtypes(self.config))[1]
-        )
+    def begin(self) -> LearnerState:
+        """The state with the checkpoint's weights, the critic's decoder a copy.
+
+        Only the value head is drawn: drawing a whole model to throw it away takes
+        minutes and its memory.
+        """
+        _, params = self.source.load(**_dtypes(self.config))
+        return self.learner.start_from_weights(params, jax.random.key(self.config.seed))
 
     @functools.cached_property
     def engine(self) -> Engine:
@@ -129,6 +133,13 @@ class TextPrograms(Programs):
         temperature = self.config.rollout.temperature if decoding == "sampled" else 0.0
         return TextEvaluator(
             self.env, self.play, self.config.env.max_steps, temperature
+        )
+
+    def speaker(self, params, temperature: float) -> Speaker:
+        """Who speaks in one episode that is watched step by step."""
+        self.engine.refresh(params, 0)
+        return Speaker(
+            self.env, self.engine, self.prompter, self.config.lm.max_new, temperature
         )
 
     def clone(

@@ -2,10 +2,14 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
+from absl import flags
+from absl.testing import flagsaver
 
 from configs import household
+from experiments import evaluate, play
 from experiments.restored import restore
 from steppo_jax import assembly, records, train
 
@@ -35,11 +39,17 @@ def metrics(workdir):
 
 
 def arrays(workdir, made):
-    import jax
-
     state = restore(assembly.build(made), workdir, "latest")[1]
     leaves = [state.policy, state.policy_opt, state.critic, state.critic_opt]
     return [np.asarray(x) for x in jax.tree.leaves(leaves)]
+
+
+def job(module, *arguments):
+    """An entry point as the command line runs it."""
+    with flagsaver.flagsaver():
+        flags.FLAGS.unparse_flags()
+        flags.FLAGS(["job", *arguments])
+        module.main()
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +103,15 @@ def test_a_run_that_was_cut_goes_on_bit_for_bit(run, folder, tmp_path, monkeypat
         assert np.array_equal(a, b)
     panel = "eval/unseen.jsonl"
     assert (tmp_path / panel).read_text() == (workdir / panel).read_text()
+
+
+def test_what_was_trained_can_be_watched_and_evaluated_again(run, capsys):
+    workdir, _ = run
+    job(play, f"--policy={workdir}", "--panel=unseen", "--index=1")
+    shown = capsys.readouterr().out
+    assert "step 1 of at most 2" in shown and "> " in shown and "<|" not in shown
+    job(evaluate, f"--workdir={workdir}", "--panel=unseen")
+    assert "unseen" in capsys.readouterr().out
+    (again,) = (workdir / "evaluations").glob("*.jsonl")
+    first = [x for x in records.read(workdir / "eval/unseen.jsonl")]
+    assert records.read(again) == [x for x in first if x["iteration"] == 3]
