@@ -116,7 +116,7 @@ class Learner:
         return self._start(policy, fresh.critic, fresh.key)
 
     def start_from_weights(self, policy, key: jax.Array) -> LearnerState:
-        """`start_from` for weights that were not drawn; the value head is, from `key`."""
+        """`start_from` for weights that were not drawn; the value head is."""
         critic = {}
         if self.critic is not None:
             inputs = jnp.zeros((1, 1, self.policy.config.width))
