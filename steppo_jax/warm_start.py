@@ -1,7 +1,8 @@
 """Behaviour cloning of the scripted expert until a measured success rate.
 
 A policy that never succeeds cannot learn from a sparse reward. Cloning stops on
-success measured by playing, never on a number of steps or a loss.
+success measured by playing, never on a number of steps or a loss. It trains what the
+run trains: all weights, or the adapters alone.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from steppo_jax.actor.rollout import RolloutSettings, rollout
 from steppo_jax.envs.base import Environment
 from steppo_jax.errors import Refused
 from steppo_jax.learner import forward, microbatch
+from steppo_jax.models import lora
 from steppo_jax.models.heads import Policy
 from steppo_jax.parallel import Axis, Devices
 
@@ -73,17 +75,20 @@ def cloning_updates(
     """Body that makes `check_every` cloning updates: (params, opt, key, first) → …"""
 
     def gradient(params, tokens):
+        trained, fixed = lora.split(params)
         order_S, count = microbatch.wanted_first(tokens.response_mask.any(axis=1))
 
         def body(carry, index, real):
             mask = tokens.response_mask[index] & real[:, None]
             inputs = forward.select(tokens, index)
-            summed = jax.grad(
-                lambda p: clone_loss(policy, p, inputs, mask), has_aux=True
-            )(params)
+
+            def loss(trained):
+                return clone_loss(policy, lora.join(trained, fixed), inputs, mask)
+
+            summed = jax.grad(loss, has_aux=True)(trained)
             return jax.tree.map(jnp.add, carry, summed)
 
-        zero = (jax.tree.map(jnp.zeros_like, params), jnp.float32(0))
+        zero = (jax.tree.map(jnp.zeros_like, trained), jnp.float32(0))
         return microbatch.walk(body, zero, order_S, count, settings.microbatch)
 
     def updates(axis: Axis, params, opt_state, key, first):
@@ -102,8 +107,9 @@ def cloning_updates(
             shown = rollout(speak, env, play, play_key, task_N, id_N, id_N, zero)
             grads, n = axis.sum(gradient(params, shown.tokens))
             grads = jax.tree.map(lambda g: g / jnp.maximum(n, 1), grads)
-            change, opt_state = optimizer.update(grads, opt_state, params)
-            params = optax.apply_updates(params, change)
+            trained, fixed = lora.split(params)
+            change, opt_state = optimizer.update(grads, opt_state, trained)
+            params = lora.join(optax.apply_updates(trained, change), fixed)
             return (params, opt_state), None
 
         steps = first + jnp.arange(settings.check_every)
@@ -143,7 +149,7 @@ def clone(
     )
     body = cloning_updates(policy, env, play, settings, optimizer)
     program = devices.compile(body, donate=(0, 1))
-    opt_state = devices.replicate(optimizer.init(params))
+    opt_state = devices.replicate(optimizer.init(lora.split(params)[0]))
     params, key = devices.replicate((params, key))
     success = 0.0
     for made in range(0, settings.max_updates, settings.check_every):

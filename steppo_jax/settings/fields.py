@@ -71,6 +71,9 @@ TREE: dict[str, Any] = {
         "qkv_bias": False,
         "qk_norm": False,
         "tie_embeddings": False,
+        "lora_rank": optional(int),  # of adapters; None = all weights are trained
+        "lora_alpha": optional(float),  # adapters count lora_alpha / lora_rank times
+        "lora_layers": optional(str),  # attention | mlp | all linear layers
     },
     "rollout": {
         "groups": 8,  # task instances per iteration
