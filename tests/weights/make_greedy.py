@@ -70,22 +70,26 @@ def say(model, given: list[list[int]]) -> tuple[np.ndarray, float]:
 
     out, lead = np.full((len(given), NEW), ENDED, np.int32), np.inf
     stop = model.generation_config.eos_token_id
+    by_length: dict[int, list[int]] = {}
     for place, ids in enumerate(given):
+        by_length.setdefault(len(ids), []).append(place)
+    for length, places in by_length.items():  # together without padding
+        ids = torch.tensor([given[i] for i in places])
         found = model.generate(
-            torch.tensor([ids]),
-            attention_mask=torch.ones(1, len(ids), dtype=torch.long),
+            ids,
+            attention_mask=torch.ones_like(ids),
             do_sample=False,
             max_new_tokens=NEW,
             pad_token_id=0,
             output_logits=True,
             return_dict_in_generate=True,
         )
-        new = found.sequences[0, len(ids) :].numpy()
-        assert stop is None or stop not in new[:-1]
-        out[place, : len(new)] = new
-        for logits in found.logits:
-            first, second = logits[0].topk(2).values.tolist()
-            lead = min(lead, first - second)
+        new = found.sequences[:, length:].numpy()
+        over = np.cumsum(new == stop, axis=1) - (new == stop) > 0
+        out[places, : new.shape[1]] = np.where(over, ENDED, new)
+        for i, logits in enumerate(found.logits):
+            first, second = logits.topk(2).values.T
+            lead = min(lead, (first - second).numpy()[~over[:, i]].min(initial=lead))
     return out, lead
 
 
