@@ -58,6 +58,11 @@ NEWER = {
     "target_parameters": None,
     "trainable_token_indices": None,
     "alora_invocation_tokens": None,
+    "use_bdlora": None,
+    "arrow_config": None,
+    "kasa_config": None,
+    "monteclora_config": None,
+    "velora_config": None,
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from steppo_jax import masked
 from steppo_jax.actor.rollout import RolloutSettings, policy_speaks, rollout
+from steppo_jax.checkpoint import Checkpoints
 from steppo_jax.learner import forward, gradients, microbatch
 from steppo_jax.learner.update import KLSettings
 from steppo_jax.models import lora
@@ -109,7 +110,7 @@ def test_the_reference_is_the_policy_that_the_run_started_from(
     """KL 0 at the start; after a change, that of the two policies with all weights."""
     _, state, _, metrics = updated
     assert abs(float(metrics["policy/reference_kl"])) < 1e-7
-    adapters = jax.tree.map(lambda x: x - 0.2, state.policy["lora"])
+    adapters = jax.tree.map(lambda x: x - 0.02, state.policy["lora"])
     away = state.replace(policy=state.policy | {"lora": adapters})
     _, metrics, _ = compiled[1](away, rolled.steps, rolled.tokens)
     tokens = rolled.tokens
@@ -118,7 +119,7 @@ def test_the_reference_is_the_policy_that_the_run_started_from(
     now, start = (read(merge(DECODER, x.policy)[1]) for x in (away, state))
     k3 = jnp.exp(start - now) - 1 - (start - now)
     wanted = masked.mean(k3, tokens.response_mask)
-    assert wanted > 1e-3
+    assert wanted > 1e-4
     np.testing.assert_allclose(metrics["policy/reference_kl"], wanted, rtol=1e-4)
 
 
@@ -132,6 +133,22 @@ def test_without_a_start_the_reference_is_the_base():
         for module in block.values()
         for factors in module.values()
     )
+
+
+def test_a_checkpoint_goes_on_bit_for_bit(rolled, updated, compiled, tmp_path):
+    _, _, after, _ = updated
+    folder = Checkpoints(tmp_path)
+    folder.save(1, after)
+    folder.wait()
+    restored = folder.restore(1, jax.tree.map(jnp.zeros_like, after))
+    folder.close()
+    update = compiled[1]
+    one, two = (
+        update(state, rolled.steps, rolled.tokens)[0] for state in (after, restored)
+    )
+    for a, b in zip(*(jax.tree.leaves(x.replace(key=0)) for x in (one, two))):
+        np.testing.assert_array_equal(a, b)
+    assert difference(one.policy["lora"], after.policy["lora"]) > 1e-3
 
 
 def test_a_shared_trunk_trains_adapters_and_head(rolled):
@@ -200,7 +217,7 @@ def test_the_learners_gradient_is_that_of_the_merged_weights(rolled):
 
 def test_split_leaves_a_plain_learner_as_it_was():
     the = toy.learner()
-    state = jax.jit(the.init)(jax.random.key(3))
+    state = jax.eval_shape(the.init, jax.random.key(3))
     assert the.critic_variables(state.policy, state.critic) == state.critic
     trained, fixed = lora.split(state.policy)
     assert trained is state.policy and fixed == {}
