@@ -22,7 +22,7 @@ from steppo_jax.models.decoder import DecoderConfig
 from steppo_jax.models.families import ModelError
 from steppo_jax.models.lora import ATTENTION, COLLECTION, LAYERS, MLP, Variables
 from steppo_jax.weights.files import open_tensors, read_json, write_json
-from steppo_jax.weights.names import Entry, entries
+from steppo_jax.weights.names import Entry, Path, entries
 
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
@@ -35,7 +35,6 @@ THEIRS = {
     "up": "up_proj",
     "down": "down_proj",
 }
-OURS = {theirs: ours for ours, theirs in THEIRS.items()}
 # Settings that would change the numbers, and the one value (or its absence) read here.
 PLAIN = {
     "peft_type": "LORA",
@@ -105,18 +104,18 @@ def load(
 ) -> tuple[DecoderConfig, Mapping[str, Any]]:
     """(decoder with adapters, their collection `lora`) for a base decoder.
 
-    A linear layer that the file leaves out though others of its kind have adapters
+    A linear layer that the file leaves out though others of its kind have an adapter
     gets zeros for both factors: they add nothing and get no gradient, so it stays as
     it is. Raises ModelError with the file and the reason for what does not fit.
     """
     document = read_json(folder / CONFIG, "the folder of a PEFT adapter")
     _check_plain(document, folder)
-    targets = _targets(document, folder)
+    targeted = _targeted(document, config, folder)
     config = dataclasses.replace(
         config,
         lora_rank=document["r"],
         lora_alpha=float(document["lora_alpha"]),
-        lora_layers=_layers(targets),
+        lora_layers=_layers(set(targeted.values())),
     )
     with open_tensors(folder / TENSORS) as file:
         known = set(file.keys())
@@ -124,7 +123,7 @@ def load(
         for entry in _adapted(config):
             shapes = _shapes(entry, config.lora_rank)
             for (name, path), shape in zip(_factors(entry).items(), shapes):
-                if entry.ours[-2] not in targets:
+                if entry.ours not in targeted:
                     flat[path] = jnp.zeros(shape, jnp.float32)
                     continue
                 if name not in known:
@@ -194,20 +193,37 @@ def _check_plain(document: Mapping[str, Any], folder: pathlib.Path) -> None:
         )
 
 
-def _targets(document: Mapping[str, Any], folder: pathlib.Path) -> set[str]:
-    """Our names of the layers that the file has adapters for."""
+def _targeted(
+    document: Mapping[str, Any], base: DecoderConfig, folder: pathlib.Path
+) -> dict[Path, str]:
+    """Path of a matrix → name of its layer, for those that the file has adapters for.
+
+    A target is a layer's name or the end of its path, as `peft` reads a list.
+    """
+    matrices = {
+        entry.theirs.removesuffix(".weight"): entry.ours
+        for entry in entries(base)
+        if entry.is_matrix and entry.ours[-2] in LAYERS["all"]
+    }
     given = document.get("target_modules")
-    given = sorted(given) if isinstance(given, list) and given else given
-    if not isinstance(given, list) or not set(given) <= set(OURS):
+    if not isinstance(given, list) or not given:
         raise ModelError(
-            f"{folder / CONFIG}: target_modules={given!r}; known is a list of "
-            f"{', '.join(OURS)}"
+            f"{folder / CONFIG}: target_modules={given!r}; a list of layers is read"
         )
-    return {OURS[name] for name in given}
+    found = {}
+    for target in given:
+        ends = [n for n in matrices if f".{n}".endswith(f".{target}")]
+        if not ends:
+            raise ModelError(
+                f"{folder / CONFIG}: target_modules has {target!r}; adapters are read "
+                f"for {', '.join(THEIRS.values())} of this base model"
+            )
+        found |= {matrices[n]: matrices[n][-2] for n in ends}
+    return found
 
 
-def _layers(targets: set[str]) -> str:
+def _layers(names: set[str]) -> str:
     """The smallest choice of `lora_layers` that has all of them."""
-    if targets <= set(ATTENTION):
+    if names <= set(ATTENTION):
         return "attention"
-    return "mlp" if targets <= set(MLP) else "all"
+    return "mlp" if names <= set(MLP) else "all"

@@ -29,9 +29,8 @@ def write_checkpoint(folder, case):
 
 def logits(config, params, token_SL):
     position_SL = jnp.broadcast_to(jnp.arange(token_SL.shape[1]), token_SL.shape)
-    return Policy(config).apply(
-        params, token_SL, position_SL, jnp.ones(token_SL.shape, jnp.int32)
-    )[0]
+    whole = jnp.ones(token_SL.shape, jnp.int32)
+    return jax.jit(Policy(config).apply)(params, token_SL, position_SL, whole)[0]
 
 
 @pytest.mark.parametrize("case", CASES)
