@@ -10,6 +10,7 @@ import pytest
 
 from steppo_jax.engine import Engine
 from steppo_jax.learner import forward
+from steppo_jax.models.decoder import empty_cache
 from steppo_jax.models.heads import Policy
 from tests.engine.test_engine import CONFIG, STOP, requests
 
@@ -30,6 +31,7 @@ def gaps(dtype, adapters):
             variables["lora"],
         )
         variables = variables | {"lora": moved}
+    assert jax.tree.leaves(empty_cache(policy.config, 1, 1))[0].dtype == dtype
     engine = Engine(policy, variables, (STOP,), slots=4, longest=32, buckets=(24,))
     answers = engine.run(requests(16))
     whole = np.zeros((16, 32), np.int32)
@@ -52,6 +54,5 @@ def test_float32(adapters):
 
 @pytest.mark.parametrize("adapters", [False, True])
 def test_bfloat16(adapters):
-    """The mean; docs/models.md has that of a real model."""
-    gap = gaps("bfloat16", adapters)
-    assert 1e-5 < gap.mean() < 0.02
+    """The mean; docs/models.md has that of a real model, where rounding adds up."""
+    assert gaps("bfloat16", adapters).mean() < 1e-3
