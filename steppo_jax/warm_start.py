@@ -1,7 +1,8 @@
 """Behaviour cloning of the scripted expert until a measured success rate.
 
 A policy that never succeeds cannot learn from a sparse reward. Cloning stops on
-success measured by playing, never on a number of steps or a loss.
+success measured by playing, never on a number of steps or a loss. It trains what the
+run trains: all weights, or the adapters alone.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from steppo_jax.actor.rollout import RolloutSettings, rollout
 from steppo_jax.envs.base import Environment
 from steppo_jax.errors import Refused
 from steppo_jax.learner import forward, microbatch
+from steppo_jax.models import lora
 from steppo_jax.models.heads import Policy
 from steppo_jax.parallel import Axis, Devices
 
@@ -74,18 +76,24 @@ def clone_loss(policy: Policy, params, inputs, mask_SL) -> tuple[jax.Array, jax.
 
 
 def gradient(policy: Policy, params, tokens, size: int) -> tuple:
-    """(sum of gradients, number of tokens) of −log π over all responses."""
+    """(sum of gradients, number of tokens) of −log π over all responses.
+
+    The gradient is to what is trained of `params`.
+    """
+    trained, fixed = lora.split(params)
     order_S, count = microbatch.wanted_first(tokens.response_mask.any(axis=1))
 
     def body(carry, index, real):
         mask = tokens.response_mask[index] & real[:, None]
         inputs = forward.select(tokens, index)
-        summed = jax.grad(lambda p: clone_loss(policy, p, inputs, mask), has_aux=True)(
-            params
-        )
+
+        def loss(trained):
+            return clone_loss(policy, lora.join(trained, fixed), inputs, mask)
+
+        summed = jax.grad(loss, has_aux=True)(trained)
         return jax.tree.map(jnp.add, carry, summed)
 
-    zero = (jax.tree.map(jnp.zeros_like, params), jnp.float32(0))
+    zero = (jax.tree.map(jnp.zeros_like, trained), jnp.float32(0))
     return microbatch.walk(body, zero, order_S, count, size)
 
 
@@ -115,8 +123,9 @@ def cloning_updates(
             size = settings.microbatch
             grads, n = axis.sum(gradient(policy, params, shown.tokens, size))
             grads = jax.tree.map(lambda g: g / jnp.maximum(n, 1), grads)
-            change, opt_state = optimizer.update(grads, opt_state, params)
-            params = optax.apply_updates(params, change)
+            trained, fixed = lora.split(params)
+            change, opt_state = optimizer.update(grads, opt_state, trained)
+            params = lora.join(optax.apply_updates(trained, change), fixed)
             return (params, opt_state), None
 
         steps = first + jnp.arange(settings.check_every)
@@ -154,7 +163,7 @@ def clone(
     optimizer = settings.optimizer()
     body = cloning_updates(policy, env, play, settings, optimizer)
     program = devices.compile(body, donate=(0, 1))
-    opt_state = devices.replicate(optimizer.init(params))
+    opt_state = devices.replicate(optimizer.init(lora.split(params)[0]))
     params, key = devices.replicate((params, key))
     success = 0.0
     for made in range(0, settings.max_updates, settings.check_every):

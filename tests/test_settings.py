@@ -47,6 +47,9 @@ OTHER = {
     "model.norm_eps": 1e-5,
     "model.dtype": "bfloat16",
     "model.remat": True,
+    "model.lora_rank": 4,
+    "model.lora_alpha": 8.0,
+    "model.lora_layers": "all",
     "rollout.groups": 16,
     "rollout.group_size": 4,
     "rollout.temperature": 0.7,
@@ -103,6 +106,9 @@ WITH = {  # what else must change so that the value is possible
     "context.turns": {"context.policy": "last"},
     "model.positions": {"model.rope_theta": 1e4},
     "model.rope_theta": {"model.positions": "rope"},
+    "model.lora_rank": {"model.lora_alpha": 16.0, "model.lora_layers": "mlp"},
+    "model.lora_alpha": {"model.lora_rank": 2, "model.lora_layers": "mlp"},
+    "model.lora_layers": {"model.lora_rank": 2, "model.lora_alpha": 16.0},
     "objective.constant": {"objective.aggregate": "constant"},
     "credit.lam_alpha": {"credit.lam": None},
     "critic.trunk": {"critic.coef": 0.5, "critic.learning_rate": None},
@@ -114,6 +120,9 @@ WITH = {  # what else must change so that the value is possible
 NEIGHBOUR = {
     "context.turns": 3,
     "model.rope_theta": 500.0,
+    "model.lora_rank": 8,
+    "model.lora_alpha": 16.0,
+    "model.lora_layers": "attention",
     "objective.constant": 1.0,
     "credit.lam_alpha": 0.5,
     "critic.coef": 1.0,
@@ -244,7 +253,14 @@ def assert_helpful(error, field: str, value) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
-    "field", ["context.turns", "model.rope_theta", "objective.constant"]
+    "field",
+    [
+        "context.turns",
+        "model.rope_theta",
+        "model.lora_alpha",
+        "model.lora_layers",
+        "objective.constant",
+    ],
 )
 def test_values_for_what_no_preset_uses_are_refused(method, field):
     with pytest.raises(settings.ConfigError) as error:
@@ -286,6 +302,9 @@ OUT_OF_RANGE = {
     "model.rope_theta": (1.0,),
     "model.norm_eps": (0.0,),
     "model.dtype": ("float16",),
+    "model.lora_rank": (0,),
+    "model.lora_alpha": (0.0,),
+    "model.lora_layers": ("head",),
     "rollout.groups": (0,),
     "rollout.group_size": (0,),
     "rollout.temperature": (0.0, float("inf")),
@@ -347,6 +366,9 @@ COMBINATIONS = {
     "learner.microbatch=257": "at most 160 sequences",
     "model.kv_heads=3": "model.heads=4 is not a multiple",
     "model.positions=rope": "rope_theta=None: model.positions=rope needs it",
+    "model.lora_rank=2": "lora_alpha=None: model.lora_rank=2 needs it",
+    "model.lora_rank=2,model.lora_alpha=4": "layers=None: model.lora_rank=2 needs it",
+    "model.lora_rank=65,model.lora_alpha=4,model.lora_layers=mlp": "use 64 or less",
     "critic.warmup_iterations=160": "the policy would rest",
     "credit.official=true,env.on_time_limit=bootstrap": "limit as 0; set .*terminal",
     "critic.trunk=shared": "coef=None: critic.trunk=shared needs it",

@@ -95,9 +95,10 @@ class Laboratory:
             def body(axis: Axis, policy, critic, episodes: Episodes) -> Learned:
                 del axis  # a sequence needs no other
                 models = (p.learner.policy, p.learner.critic)
+                valuing = p.learner.critic_variables(policy, critic)
                 return learned.learn(
                     models,
-                    (policy, critic),
+                    (policy, valuing),
                     episodes.steps,
                     episodes.tokens,
                     estimator,

@@ -13,6 +13,7 @@ from flax import struct
 
 from steppo_jax import masked, objective
 from steppo_jax.learner import forward, microbatch
+from steppo_jax.models import lora
 from steppo_jax.models.heads import Critic, Policy
 from steppo_jax.objective import LossSums
 from steppo_jax.parallel import Axis
@@ -42,23 +43,26 @@ def of_policy(
 ) -> tuple[dict, LossSums]:
     """Gradient of the summed policy loss over the first `count` of order_S.
 
-    A ratio that couples sequences takes its sums from a first pass without gradient
-    over the whole minibatch, all slices and devices.
+    The gradient is to what is trained of `params`. A ratio that couples sequences
+    takes its sums from a first pass without gradient over the whole minibatch, all
+    slices and devices.
     """
     t = tables
+    trained, fixed = lora.split(params)
     coupled = coupled_sums(axis, policy, params, t, order_S, count, settings)
 
     def body(index, real):
         inputs = forward.select(t.tokens, index)
 
-        def loss(params):
+        def loss(trained):
+            params = lora.join(trained, fixed)
             found = forward.log_probs(policy, params, inputs, settings.temperature)
             sums = policy_sums(t, index, real, *found, coupled, settings)
             return sums.loss, sums
 
-        return jax.grad(loss, has_aux=True)(params)
+        return jax.grad(loss, has_aux=True)(trained)
 
-    return add_up(body, params, order_S, count, settings.microbatch)
+    return add_up(body, order_S, count, settings.microbatch)
 
 
 def policy_sums(
@@ -103,9 +107,11 @@ def coupled_sums(axis: Axis, policy, params, t: Tables, order_S, count, settings
 
 
 def of_critic(
-    critic: Critic, params, tables: Tables, order_S, count, settings
+    critic: Critic, trained, fixed, tables: Tables, order_S, count, settings
 ) -> tuple[dict, LossSums]:
     """Gradient of the summed value loss over the first `count` of order_S.
+
+    It is taken to `trained`; `fixed` is the rest of the critic's variables.
 
     A step critic is trained where it is read: at the last prompt token, so it sees
     the prompt columns only. A token critic is trained at every response token, on
@@ -117,15 +123,14 @@ def of_critic(
     def body(index, real):
         inputs = forward.select(t.tokens, index, columns)
 
-        def loss(params):
-            sums = value_sums(
-                t, index, real, critic.apply(params, *inputs), settings.value_clip
-            )
+        def loss(trained):
+            value = critic.apply(lora.join(trained, fixed), *inputs)
+            sums = value_sums(t, index, real, value, settings.value_clip)
             return sums.loss, sums
 
-        return jax.grad(loss, has_aux=True)(params)
+        return jax.grad(loss, has_aux=True)(trained)
 
-    return add_up(body, params, order_S, count, settings.microbatch)
+    return add_up(body, order_S, count, settings.microbatch)
 
 
 def value_sums(t: Tables, index, real, value, value_clip) -> LossSums:
@@ -144,7 +149,7 @@ def value_sums(t: Tables, index, real, value, value_clip) -> LossSums:
     )
 
 
-def add_up(part, params, order_S, count, size: int) -> tuple:
+def add_up(part, order_S, count, size: int) -> tuple:
     """Adds `part(index, real) → (gradient, sums)` over the first `count` of order_S.
 
     `sums` is a `LossSums` or a tree of them.

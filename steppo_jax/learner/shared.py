@@ -19,6 +19,7 @@ from steppo_jax import masked
 from steppo_jax.learner import forward, gradients
 from steppo_jax.learner.gradients import Tables
 from steppo_jax.learner.state import LearnerState
+from steppo_jax.models import lora
 from steppo_jax.models.heads import Policy, ValueHead
 from steppo_jax.parallel import Axis
 from steppo_jax.structs import NO_STEP
@@ -47,9 +48,11 @@ def gradient(
       learns: [] bool, False in warm-up: no policy loss, and none to the trunk.
 
     Returns:
-      (gradient of Σ_total to both, {"critic": LossSums, "policy": LossSums}).
+      (gradient of Σ_total to what is trained of both,
+      {"critic": LossSums, "policy": LossSums}).
     """
     t = tables
+    trained, fixed = lora.split(params[0])
     coupled = gradients.coupled_sums(
         axis, policy, params[0], t, order_S, count, settings
     )
@@ -59,7 +62,9 @@ def gradient(
     def body(index, real):
         inputs = forward.select(t.tokens, index)
 
-        def loss(params):
+        def loss(both):
+            trained, of_head = both
+            params = (lora.join(trained, fixed), of_head)
             *found, value = forward.log_probs_and_values(
                 policy, head, params, inputs, settings.temperature, learns
             )
@@ -70,9 +75,9 @@ def gradient(
             total = settings.critic_coef * valued.loss + share * acted.loss
             return total, {"critic": valued, "policy": acted}
 
-        return jax.grad(loss, has_aux=True)(params)
+        return jax.grad(loss, has_aux=True)((trained, params[1]))
 
-    return gradients.add_up(body, params, order_S, count, settings.microbatch)
+    return gradients.add_up(body, order_S, count, settings.microbatch)
 
 
 def _counts(t: Tables, order_S, count) -> tuple[jax.Array, jax.Array]:
@@ -109,6 +114,8 @@ def step(
     grads, sums = gradients.over_devices(axis, grads, sums)
     grads = gradients.mean(grads, sums["critic"].count)
     of_policy, of_head = map(optax.tree.norm, grads)
+    trained, fixed = lora.split(carry.policy)
+    params = (trained, carry.critic)
     clip = optax.clip_by_global_norm(settings.policy.grad_clip)
     clipped, _ = clip.update(grads, clip.init(params))
     adamw = settings.policy.adamw()
@@ -121,7 +128,7 @@ def step(
         return jax.tree.map(lambda a, b: jnp.where(learns, a, b), new, old)
 
     carry = carry.replace(
-        policy=unless_warming(acting, carry.policy),
+        policy=lora.join(unless_warming(acting, trained), fixed),
         policy_opt=unless_warming(acting_opt, carry.policy_opt),
         critic=valuing,
         critic_opt=valuing_opt,

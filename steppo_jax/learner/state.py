@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
+from steppo_jax.models import lora
+
 Params = Any
 
 
@@ -36,11 +38,13 @@ class OptimizerSettings:
 class LearnerState:
     """Parameters, optimizer states and counters.
 
-    `critic` is {} where there is none, and a value head alone on a shared trunk.
+    `critic` is {} where there is none, and a value head alone on a shared trunk. With
+    adapters (`models.lora`) the weights that they stand beside are in `policy` once:
+    `critic` and `reference` hold their own adapters and no decoder (see `Learner`).
     """
 
     policy: Params
-    policy_opt: optax.OptState
+    policy_opt: optax.OptState  # for what is trained of it
     critic: Params
     critic_opt: optax.OptState
     reference: Params  # the fixed policy that KL is taken to; {} where there is none
@@ -60,7 +64,7 @@ def create(
     """The state before the first iteration."""
     return LearnerState(
         policy=policy,
-        policy_opt=policy_optimizer.init(policy),
+        policy_opt=policy_optimizer.init(lora.split(policy)[0]),
         critic=critic,
         critic_opt=critic_optimizer.init(critic),
         reference=reference,

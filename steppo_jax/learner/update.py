@@ -28,6 +28,7 @@ from steppo_jax.learner import (
 )
 from steppo_jax.learner.gradients import Tables
 from steppo_jax.learner.state import LearnerState, OptimizerSettings, create
+from steppo_jax.models import lora
 from steppo_jax.models.heads import Critic, Policy, ValueHead
 from steppo_jax.objective import ObjectiveSettings
 from steppo_jax.parallel import Axis
@@ -96,6 +97,9 @@ class Learner:
             inputs = (jnp.zeros((1, 1, self.policy.config.width)),)
         if self.critic is not None:
             critic = self.critic.init(draws.key_of(key, "critic"), *inputs)
+        if self._adapts_critic:
+            head = {"head": critic["params"]["head"]}
+            critic = critic | {"params": head}
         return create(policy, critic, *self.optimizers(), self._reference(policy), key)
 
     @property
@@ -103,21 +107,48 @@ class Learner:
         """Whether the critic reads the policy's hidden states (`learner.shared`)."""
         return isinstance(self.critic, ValueHead)
 
+    @property
+    def _adapts_critic(self) -> bool:
+        """Whether a critic of its own is adapters on the policy's fixed weights."""
+        own = self.critic is not None and not self.on_trunk
+        return own and self.policy.config.lora_rank is not None
+
+    def critic_variables(self, policy, critic):
+        """All that the critic is applied with: `critic`, and what is fixed of it."""
+        return lora.join(critic, self._fixed_of_critic(policy))
+
+    def _fixed_of_critic(self, policy):
+        if not self._adapts_critic:
+            return {}
+        return {"params": {"decoder": policy["params"]["decoder"]}}
+
     def _reference(self, policy):
-        """What the reference policy is when a run starts from `policy`."""
-        return {} if self.settings.kl is None else jax.tree.map(jnp.copy, policy)
+        """What is kept of `policy` as the reference when a run starts from it."""
+        if self.settings.kl is None:
+            return {}
+        return jax.tree.map(jnp.copy, lora.split(policy)[0])
 
     def start_from(self, fresh: LearnerState, policy) -> LearnerState:
         """The state with given policy parameters; a critic of its own copies their
         decoder.
 
-        The value head stays as it was made, near zero (docs/official.md §3).
+        The value head stays as it was made, near zero (docs/official.md §3). With
+        adapters the fixed weights are the policy's anyway, and its adapters are
+        copied.
         """
         return self._start(policy, fresh.critic, fresh.key)
 
     def start_from_weights(self, policy, key: jax.Array) -> LearnerState:
-        """`start_from` for weights that were not drawn; the value head is."""
+        """`start_from` for weights that were not drawn; value head and adapters are."""
         critic = {}
+        if self.policy.config.lora_rank is not None:
+            place = jnp.zeros((1, 1), jnp.int32)
+
+            def adapters(key):  # what else would be drawn is dropped by the compiler
+                return self.policy.init(key, place, place, place + 1)[lora.COLLECTION]
+
+            drawn = jax.jit(adapters)(draws.key_of(key, "policy"))
+            policy = policy | {lora.COLLECTION: drawn}
         if self.critic is not None:
             inputs = jnp.zeros((1, 1, self.policy.config.width))
             # Any critic's head has the parameters of a head alone.
@@ -125,7 +156,10 @@ class Learner:
         return self._start(policy, critic, key)
 
     def _start(self, policy, critic, key: jax.Array) -> LearnerState:
-        if self.critic is not None and not self.on_trunk:
+        if self._adapts_critic:
+            copied = jax.tree.map(jnp.copy, policy[lora.COLLECTION])
+            critic = critic | {lora.COLLECTION: copied}
+        elif self.critic is not None and not self.on_trunk:
             copied = jax.tree.map(jnp.copy, policy["params"]["decoder"])
             critic = {"params": critic["params"] | {"decoder": copied}}
         return create(policy, critic, *self.optimizers(), self._reference(policy), key)
@@ -184,7 +218,8 @@ class Learner:
         """All that is computed once on the whole batch, before any update."""
         s = self.settings
         estimator = credit.get(s.estimator)
-        models, params = (self.policy, self.critic), (now.policy, now.critic)
+        models = (self.policy, self.critic)
+        params = (now.policy, self.critic_variables(now.policy, now.critic))
         table, entropy_SL = learned.learn(
             models, params, steps, tokens, estimator, s.temperature, s.microbatch
         )
@@ -217,8 +252,9 @@ class Learner:
     def _against_reference(self, axis: Axis, now: LearnerState, tokens: Tokens, table):
         """The tables with KL in the reward, or the log-probs for one in the loss."""
         s, mask = self.settings, tokens.response_mask
+        reference = lora.join(now.reference, lora.split(now.policy)[1])
         ref_log_prob, _ = forward.policy_tables(
-            self.policy, now.reference, tokens, s.temperature, s.microbatch
+            self.policy, reference, tokens, s.temperature, s.microbatch
         )
         k3 = objective.kl_estimate("k3", table.old_log_prob, ref_log_prob)
         metrics = {"policy/reference_kl": masked.mean(k3, mask, axis.sum)}
@@ -262,15 +298,16 @@ class Learner:
         )
         grads, sums = gradients.over_devices(axis, grads, sums)
         optimizer, _ = self.optimizers()
-        params, opt_state, norm = gradients.step(
-            optimizer, grads, sums.count, carry.policy_opt, carry.policy
+        trained, fixed = lora.split(carry.policy)
+        stepped, opt_state, norm = gradients.step(
+            optimizer, grads, sums.count, carry.policy_opt, trained
         )
 
         def unless_warming(new, old):
             return jax.tree.map(lambda a, b: jnp.where(learns, a, b), new, old)
 
         carry = carry.replace(
-            policy=unless_warming(params, carry.policy),
+            policy=lora.join(unless_warming(stepped, trained), fixed),
             policy_opt=unless_warming(opt_state, carry.policy_opt),
             num_updates=carry.num_updates + learns.astype(jnp.int32),
         )
@@ -280,7 +317,13 @@ class Learner:
         """One optimizer step of the critic."""
         s = self.settings
         grads, sums = gradients.of_critic(
-            self.critic, carry.critic, tables, order_S, count, s
+            self.critic,
+            carry.critic,
+            self._fixed_of_critic(carry.policy),
+            tables,
+            order_S,
+            count,
+            s,
         )
         grads, sums = gradients.over_devices(axis, grads, sums)
         _, optimizer = self.optimizers()

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from steppo_jax.models import lora
 from steppo_jax.models.attention import attend, causal_mask
 from steppo_jax.models.rope import RopeScaling, rotate
 
@@ -42,6 +43,9 @@ class DecoderConfig:
     dtype: str = "float32"  # of activations and cache; norms and softmax stay float32
     param_dtype: str = "float32"  # of the parameters as they are created
     remat: bool = False  # recompute each block in the backward pass
+    lora_rank: int | None = None  # of adapters; None = all weights are trained
+    lora_alpha: float | None = None  # adapters count lora_alpha / lora_rank times
+    lora_layers: str | None = None  # which linear layers: a name of lora.LAYERS
 
     def __post_init__(self):
         if self.heads % self.kv_heads:
@@ -61,6 +65,25 @@ class DecoderConfig:
                 f"rope_scaling has no effect with positions={self.positions!r}; "
                 "leave it None"
             )
+        self._check_lora()
+
+    def _check_lora(self):
+        given = {"lora_alpha": self.lora_alpha, "lora_layers": self.lora_layers}
+        for name, value in given.items():
+            if (value is None) != (self.lora_rank is None):
+                raise ValueError(
+                    f"{name}={value!r} with lora_rank={self.lora_rank}: "
+                    "give all of them or none"
+                )
+        if self.lora_layers not in (None, *lora.LAYERS):
+            raise ValueError(
+                f"lora_layers={self.lora_layers!r}: known are {list(lora.LAYERS)}"
+            )
+
+    @property
+    def lora_scale(self) -> float:
+        """What the product of an adapter's factors is multiplied with."""
+        return self.lora_alpha / self.lora_rank
 
     @property
     def dtypes(self) -> dict[str, jnp.dtype]:
@@ -79,9 +102,10 @@ class Attention(nn.Module):
         c = self.config
 
         def project(heads: int, name: str):
-            return nn.DenseGeneral(
+            y = nn.DenseGeneral(
                 (heads, c.head_width), use_bias=c.qkv_bias, name=name, **c.dtypes
             )(x_SLD)
+            return lora.adapted(c, name, x_SLD, y)
 
         q, k = project(c.heads, "query"), project(c.kv_heads, "key")
         v = project(c.kv_heads, "value")
@@ -108,7 +132,7 @@ class Attention(nn.Module):
             name="out",
             **c.dtypes,
         )(out)
-        return y, (k, v)
+        return lora.adapted(c, "out", out, y), (k, v)
 
 
 class SwiGLU(nn.Module):
@@ -117,15 +141,20 @@ class SwiGLU(nn.Module):
     @nn.compact
     def __call__(self, x_SLD):
         c = self.config
-        gate = nn.Dense(c.mlp_width, use_bias=False, name="gate", **c.dtypes)(x_SLD)
-        up = nn.Dense(c.mlp_width, use_bias=False, name="up", **c.dtypes)(x_SLD)
+
+        def widened(name: str):
+            y = nn.Dense(c.mlp_width, use_bias=False, name=name, **c.dtypes)(x_SLD)
+            return lora.adapted(c, name, x_SLD, y)
+
+        gate, up = widened("gate"), widened("up")
         init = nn.initializers.variance_scaling(
             1 / (2 * c.layers), "fan_in", "truncated_normal"
         )
         down = nn.Dense(
             c.width, use_bias=False, kernel_init=init, name="down", **c.dtypes
         )
-        return down(nn.silu(gate) * up)
+        h = nn.silu(gate) * up
+        return lora.adapted(c, "down", h, down(h))
 
 
 class Block(nn.Module):

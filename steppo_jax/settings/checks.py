@@ -196,6 +196,7 @@ def _model(values: Values) -> None:
     positions = values["model.positions"]
     user = f"model.positions={positions}"
     _needs(values, "model.rope_theta", positions == "rope", user, 10000.0)
+    _lora(values)
     heads, kv_heads = values["model.heads"], values["model.kv_heads"]
     if heads % kv_heads:
         rule = f"model.heads={heads} is not a multiple of it"
@@ -225,6 +226,17 @@ def _language_model(values: Values) -> None:
     if credit.get(name).needs_branching:
         rule = f"{user}: only an actor inside the program can branch"
         raise refuse("credit.estimator", name, rule, "use another method")
+
+
+def _lora(values: Values) -> None:
+    rank = values["model.lora_rank"]
+    used, user = rank is not None, f"model.lora_rank={rank}"
+    _needs(values, "model.lora_alpha", used, user, 16.0)
+    _needs(values, "model.lora_layers", used, user, "all")
+    width = values["model.width"]
+    if used and rank > width:
+        rule = f"one side of every matrix has model.width={width} channels"
+        raise refuse("model.lora_rank", rank, rule, f"use {width} or less")
 
 
 def _batch(values: Values) -> None:

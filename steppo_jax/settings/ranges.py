@@ -9,6 +9,7 @@ from typing import Any
 
 from steppo_jax.credit import KINDS as NORMALISE
 from steppo_jax.envs.context import POLICIES as CONTEXTS
+from steppo_jax.models.lora import LAYERS
 from steppo_jax.objective import AGGREGATES, KL_KINDS, RATIOS
 
 KL_PLACES = ("loss", "reward")
@@ -86,6 +87,9 @@ RANGES: dict[str, Range] = {
     "lm.max_prompt": at_least(1),
     "lm.max_new": at_least(1),
     "lm.slots": at_least(1),
+    "model.lora_rank": at_least(1),
+    "model.lora_alpha": above(0),
+    "model.lora_layers": one_of(tuple(LAYERS)),
     "rollout.groups": at_least(1),
     "rollout.group_size": at_least(1),
     "rollout.temperature": above(0),

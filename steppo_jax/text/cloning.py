@@ -17,6 +17,7 @@ import numpy as np
 import optax
 
 from steppo_jax import draws
+from steppo_jax.models import lora
 from steppo_jax.structs import Tokens
 from steppo_jax.text import tables
 from steppo_jax.text.environment import OnDevice
@@ -118,11 +119,12 @@ def clone(
     def update(params, opt_state, tokens: Tokens):
         grads, n = gradient(policy, params, tokens, settings.microbatch)
         grads = jax.tree.map(lambda g: g / jnp.maximum(n, 1), grads)
-        change, opt_state = optimizer.update(grads, opt_state, params)
-        return optax.apply_updates(params, change), opt_state
+        trained, fixed = lora.split(params)
+        change, opt_state = optimizer.update(grads, opt_state, trained)
+        return lora.join(optax.apply_updates(trained, change), fixed), opt_state
 
     program = jax.jit(update, donate_argnums=(0, 1))
-    opt_state = jax.jit(optimizer.init)(params)
+    opt_state = jax.jit(optimizer.init)(lora.split(params)[0])
     success = 0.0
     for made in range(settings.max_updates):
         tokens = shown.tokens(jax.random.fold_in(key, made))

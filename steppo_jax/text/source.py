@@ -83,10 +83,12 @@ def check_fits(
 ) -> None:
     """Raises ModelError, naming what differs, unless the model.* fields are the file's.
 
-    The vocabulary and the scaling of positions are the file's own affair.
+    The vocabulary and the scaling of positions are the file's own affair; adapters are
+    none of its.
     """
     mine, theirs = dataclasses.asdict(wanted), dataclasses.asdict(found)
-    for name in ("vocabulary", "rope_scaling"):
+    adapters = ("lora_rank", "lora_alpha", "lora_layers")
+    for name in ("vocabulary", "rope_scaling", *adapters):
         mine.pop(name), theirs.pop(name)
     differ = [
         f"model.{name}={mine[name]}, the file has {theirs[name]}"

@@ -10,7 +10,7 @@ import numpy as np
 
 from steppo_jax.models.decoder import DecoderConfig
 from steppo_jax.models.families import ModelError
-from steppo_jax.weights.tree import Place, build, on_default_device
+from steppo_jax.weights.tree import ShardingOf, build
 
 # llama.cpp's name of a layer's tensor → HuggingFace's.
 LAYER = {
@@ -29,11 +29,11 @@ TOP["output"] = "lm_head"
 
 
 def load(
-    path: pathlib.Path, place: Place = on_default_device, **dtypes: Any
+    path: pathlib.Path, sharding: ShardingOf | None = None, **dtypes: Any
 ) -> tuple[DecoderConfig, Any]:
     """(decoder, parameters of a Policy) of a GGUF file; quantised values expanded.
 
-    `dtypes` (dtype, param_dtype, remat) go to the decoder. Raises ModelError.
+    `sharding` and `dtypes` as `huggingface.load`. Raises ModelError.
     """
     reader = open_file(path)
     tensors = {_their_name(tensor.name, path): tensor for tensor in reader.tensors}
@@ -46,7 +46,7 @@ def load(
         count = heads.get(name.split(".")[-2])
         return value if count is None else _halves(value, count)
 
-    return config, build(config, tensors.keys(), read, str(path), place)
+    return config, build(config, tensors.keys(), read, str(path), sharding)
 
 
 def config_of(path: pathlib.Path, **dtypes: Any) -> DecoderConfig:
@@ -72,6 +72,18 @@ def field(reader: gguf.GGUFReader, name: str, path: pathlib.Path) -> Any:
     if found is None:
         raise ModelError(f"{path} has no field {name}; use a complete GGUF file")
     return found.contents()
+
+
+def other_fields(path: pathlib.Path) -> dict[str, Any]:
+    """Fields of a config.json that a decoder has none of, where the file has them."""
+    reader = open_file(path)
+    names = {
+        "max_position_embeddings": "llama.context_length",
+        "bos_token_id": "tokenizer.ggml.bos_token_id",
+        "eos_token_id": "tokenizer.ggml.eos_token_id",
+    }
+    found = {theirs: reader.get_field(ours) for theirs, ours in names.items()}
+    return {name: x.contents() for name, x in found.items() if x is not None}
 
 
 def decoder_config(

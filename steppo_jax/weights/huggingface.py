@@ -2,50 +2,84 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from flax import traverse_util
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from steppo_jax.models import families
 from steppo_jax.models.decoder import DecoderConfig
 from steppo_jax.models.families import ModelError
-from steppo_jax.weights.names import entries
-from steppo_jax.weights.tree import Place, build, on_default_device
+from steppo_jax.weights.files import open_tensors, read_json, write_json
+from steppo_jax.weights.names import Entry, Index, entries
+from steppo_jax.weights.tree import ShardingOf, build
 
 ONE, INDEX = "model.safetensors", "model.safetensors.index.json"
 SHARD_BYTES = 4 * 2**30
+DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}  # as files name them
+CHECKPOINT = "the folder of a HuggingFace checkpoint"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stored:
+    """A tensor of a file, of which parts can be read."""
+
+    part: Any  # what safetensors gives for a name
+    shape: tuple[int, ...]
+    where: str  # for messages
+
+    def __getitem__(self, index: Index) -> np.ndarray:
+        try:
+            return self.part[index]
+        except SafetensorError as error:
+            raise ModelError(f"{self.where}: {error}") from None
 
 
 def load(
-    folder: pathlib.Path, place: Place = on_default_device, **dtypes: Any
+    folder: pathlib.Path, sharding: ShardingOf | None = None, **dtypes: Any
 ) -> tuple[DecoderConfig, Any]:
     """(decoder, parameters of a Policy) of a checkpoint folder.
 
-    `dtypes` (dtype, param_dtype, remat) go to the decoder. Raises ModelError with
-    the file and the reason for anything that does not fit.
+    Args:
+      sharding: where each parameter belongs; every device's part is read by itself
+        and goes there at once. None puts whole tensors on the default device.
+      dtypes: dtype, param_dtype, remat of the decoder.
+
+    Raises ModelError with the file and the reason for anything that does not fit.
     """
-    config = families.from_hf(_json(folder / "config.json"), **dtypes)
+    document = read_json(folder / "config.json", CHECKPOINT)
+    config = families.from_hf(document, **dtypes)
     where = _files(folder)
-    open_files = {path: _open(path) for path in set(where.values())}
+    open_files = {path: open_tensors(path) for path in set(where.values())}
 
-    def read(name: str) -> np.ndarray:
+    def read(name: str) -> _Stored:
+        at = f"{where[name]}: {name}"
         try:
-            return open_files[where[name]].get_tensor(name)
+            part = open_files[where[name]].get_slice(name)
         except SafetensorError as error:
-            raise ModelError(f"{where[name]}: {name}: {error}") from None
+            raise ModelError(f"{at}: {error}") from None
+        return _Stored(part, tuple(part.get_shape()), at)
 
-    return config, build(config, where.keys(), read, str(folder), place)
+    return config, build(config, where.keys(), read, str(folder), sharding)
+
+
+def stored_dtype(folder: pathlib.Path) -> str:
+    """The dtype of the weights in a folder; float32 where they have several."""
+    found = set()
+    for path in set(_files(folder).values()):
+        file = open_tensors(path)
+        found |= {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+    return DTYPES.get(found.pop(), "float32") if len(found) == 1 else "float32"
 
 
 def config_of(folder: pathlib.Path, **dtypes: Any) -> DecoderConfig:
     """The decoder of a checkpoint folder, without reading a tensor."""
-    return families.from_hf(_json(folder / "config.json"), **dtypes)
+    return families.from_hf(read_json(folder / "config.json", CHECKPOINT), **dtypes)
 
 
 def save(
@@ -53,32 +87,62 @@ def save(
     config: DecoderConfig,
     params: Mapping[str, Any],
     shard_bytes: int = SHARD_BYTES,
+    also: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes a checkpoint that `load` and `transformers` read; byte-stable.
 
     The same parameters give the same bytes: tensors go into files in the order of
-    the layers, and nothing of the time or the machine is stored.
+    the layers, and nothing of the time or the machine is stored. The host holds one
+    file's tensors at a time.
+
+    Args:
+      also: fields of config.json that a decoder does not have (ids of special
+        tokens, longest context); they win over ours.
+
+    Raises ModelError for adapters: merge them, or save them by `weights.peft`.
     """
-    document = families.to_hf(config)
+    if config.lora_rank is not None:
+        raise ModelError(
+            f"lora_rank={config.lora_rank}: a checkpoint has no adapters; merge them "
+            "first (models.merging) or save them alone (weights.peft)"
+        )
+    document = families.to_hf(config) | dict(also or {})
     folder.mkdir(parents=True, exist_ok=True)
     flat = traverse_util.flatten_dict(params)
-    shards: list[dict[str, np.ndarray]] = [{}]
-    size = total = 0
-    for entry in entries(config):
-        value = np.ascontiguousarray(entry.to_theirs(np.asarray(flat[entry.ours])))
-        if shards[-1] and size + value.nbytes > shard_bytes:
-            shards.append({})
-            size = 0
-        shards[-1][entry.theirs] = value
-        size, total = size + value.nbytes, total + value.nbytes
-    _write_json(folder / "config.json", document)
+    sizes = [(entry, flat[entry.ours].nbytes) for entry in entries(config)]
+    shards = _plan(sizes, shard_bytes)
+    write_json(folder / "config.json", document)
     names = [ONE] if len(shards) == 1 else _shard_names(len(shards))
     for name, shard in zip(names, shards, strict=True):
-        save_file(shard, folder / name, metadata={"format": "pt"})
+        tensors = {
+            entry.theirs: np.ascontiguousarray(
+                entry.to_theirs(np.asarray(flat[entry.ours]))
+            )
+            for entry in shard
+        }
+        save_file(tensors, folder / name, metadata={"format": "pt"})
     if len(shards) > 1:
-        places = {t: n for n, shard in zip(names, shards, strict=True) for t in shard}
+        places = {
+            entry.theirs: name
+            for name, shard in zip(names, shards, strict=True)
+            for entry in shard
+        }
+        total = sum(size for _, size in sizes)
         index = {"metadata": {"total_size": total}, "weight_map": places}
-        _write_json(folder / INDEX, index)
+        write_json(folder / INDEX, index)
+
+
+def _plan(sizes: list[tuple[Entry, int]], shard_bytes: int) -> list[list[Entry]]:
+    """The tensors of each file: in order, a new file where one would be too large."""
+    shards: list[list[Entry]] = [[]]
+    held = 0
+    for entry, size in sizes:
+        if shards[-1] and held + size > shard_bytes:
+            shards.append([])
+            held = 0
+        shards[-1].append(entry)
+        held += size
+    return shards
 
 
 def _shard_names(count: int) -> list[str]:
@@ -88,7 +152,7 @@ def _shard_names(count: int) -> list[str]:
 def _files(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     """Tensor name → the file it is in."""
     if (folder / INDEX).exists():
-        places = _json(folder / INDEX).get("weight_map")
+        places = read_json(folder / INDEX, CHECKPOINT).get("weight_map")
         if not isinstance(places, dict):
             raise ModelError(f"{folder / INDEX} has no weight_map; restore the file")
         for file in places.values():
@@ -100,35 +164,4 @@ def _files(folder: pathlib.Path) -> dict[str, pathlib.Path]:
                 )
         return {name: folder / file for name, file in places.items()}
     path = folder / ONE
-    return dict.fromkeys(_open(path).keys(), path)
-
-
-def _open(path: pathlib.Path):
-    try:
-        return safe_open(path, framework="numpy")
-    except FileNotFoundError:
-        raise ModelError(
-            f"{path} does not exist; give a folder with config.json and "
-            f"{ONE} or {INDEX}"
-        ) from None
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path} is no safetensors file: {error}") from None
-
-
-def _json(path: pathlib.Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelError(
-            f"{path} does not exist; give the folder of a HuggingFace checkpoint"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read: {error}") from None
-    if not isinstance(value, dict):
-        raise ModelError(f"{path} is not a JSON object; restore the file")
-    return value
-
-
-def _write_json(path: pathlib.Path, value: Mapping[str, Any]) -> None:
-    text = json.dumps(value, indent=2, sort_keys=True) + "\n"
-    path.write_text(text, encoding="utf-8")
+    return dict.fromkeys(open_tensors(path).keys(), path)

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from typing import Protocol
 
 import numpy as np
 
 from steppo_jax.models.decoder import DecoderConfig
 
 Path = tuple[str, ...]
+Index = tuple[slice, ...]
+
+
+class Stored(Protocol):
+    """A tensor somewhere else, of which parts can be read. NumPy arrays are some."""
+
+    shape: tuple[int, ...]
+
+    def __getitem__(self, index: Index) -> np.ndarray: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +39,29 @@ class Entry:
     def is_matrix(self) -> bool:
         return self.ours[-1] == "kernel"
 
+    def read(self, stored: Stored, index: Index) -> np.ndarray:
+        """The part `index` of our array, from a tensor in their layout.
+
+        Of a matrix only the rows and columns are read that hold it: a block in the
+        first axis of the inputs and the first of the outputs; a finer cut inside
+        (part of a head) is made after reading.
+        """
+        if not self.is_matrix:
+            if self.our_shape == self.their_shape:
+                return stored[index]
+            return self.to_ours(stored[(slice(None),)])[index]
+        inside = self.their_shape[1]
+        axes = range(1, len(self.our_shape))
+        cut = next(i for i in axes if math.prod(self.our_shape[:i]) == inside)
+        sizes = (self.our_shape[:cut], self.our_shape[cut:])
+        indices = (index[:cut], index[cut:])
+        columns, rows = (_lines(n[0], n, at[0]) for n, at in zip(sizes, indices))
+        block = stored[(rows, columns)].T
+        block = block.reshape(-1, *sizes[0][1:], block.shape[1])
+        block = block.reshape(*block.shape[:-1], -1, *sizes[1][1:])
+        whole = slice(None)
+        return block[(whole, *indices[0][1:], whole, *indices[1][1:])]
+
     def to_ours(self, x: np.ndarray) -> np.ndarray:
         return (x.T if self.is_matrix else x).reshape(self.our_shape)
 
@@ -35,6 +69,14 @@ class Entry:
         if self.is_matrix:
             x = x.reshape(self.their_shape[::-1]).T
         return x.reshape(self.their_shape)
+
+
+def _lines(first: int, sizes: tuple[int, ...], at: slice) -> slice:
+    """The rows of a flattened group of axes that a slice of its first one holds."""
+    start, stop, step = at.indices(first)
+    assert step == 1, "shards are contiguous"
+    each = math.prod(sizes[1:])
+    return slice(start * each, stop * each)
 
 
 def entries(config: DecoderConfig) -> tuple[Entry, ...]:

@@ -7,34 +7,30 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import traverse_util
 
 from steppo_jax.models.decoder import DecoderConfig
 from steppo_jax.models.families import ModelError
-from steppo_jax.weights.names import Path, entries
+from steppo_jax.weights.names import Entry, Path, Stored, entries
 
-Place = Callable[[Path, np.ndarray], jax.Array]  # puts a tensor where it belongs
-
-
-def on_default_device(path: Path, value: np.ndarray) -> jax.Array:
-    del path
-    return jnp.asarray(value)
+# (path, shape) of a parameter → where it belongs
+ShardingOf = Callable[[Path, tuple[int, ...]], jax.sharding.Sharding]
 
 
 def build(
     config: DecoderConfig,
     known: Collection[str],
-    read: Callable[[str], np.ndarray],
+    read: Callable[[str], Stored],
     source: str,
-    place: Place = on_default_device,
+    sharding: ShardingOf | None = None,
 ) -> Any:
     """Policy parameters of `config.param_dtype` from a source of named tensors.
 
-    Only one tensor is held on the host at a time; `place` may shard it at once.
+    Only one tensor is held on the host at a time, and with a `sharding` no more than
+    what one device needs of it.
 
     Args:
-      known: names that the source has; `read` gives the array of one of them.
+      known: names that the source has; `read` gives one of them.
       source: what messages call it, a path.
 
     Raises ModelError for a tensor that is missing, left over, or of another shape.
@@ -60,12 +56,26 @@ def build(
     dtype = jnp.dtype(config.param_dtype)
     flat = {}
     for entry in wanted:
-        value = read(entry.theirs)
-        if value.shape != entry.their_shape:
+        stored = read(entry.theirs)
+        if stored.shape != entry.their_shape:
             raise ModelError(
-                f"{source}: {entry.theirs} has shape {value.shape}, "
+                f"{source}: {entry.theirs} has shape {stored.shape}, "
                 f"{'/'.join(entry.ours)} needs {entry.their_shape}; "
                 "use the config.json of this checkpoint"
             )
-        flat[entry.ours] = place(entry.ours, entry.to_ours(value).astype(dtype))
+        flat[entry.ours] = _placed(entry, stored, dtype, sharding)
     return traverse_util.unflatten_dict(flat)
+
+
+def _placed(
+    entry: Entry, stored: Stored, dtype: jnp.dtype, sharding: ShardingOf | None
+) -> jax.Array:
+    """One parameter, on its devices."""
+    if sharding is None:
+        whole = tuple(slice(None) for _ in entry.our_shape)
+        return jnp.asarray(entry.read(stored, whole).astype(dtype))
+    return jax.make_array_from_callback(
+        entry.our_shape,
+        sharding(entry.ours, entry.our_shape),
+        lambda index: entry.read(stored, index).astype(dtype),
+    )

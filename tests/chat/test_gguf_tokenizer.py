@@ -11,10 +11,10 @@ from steppo_jax.chat.template import ChatError
 from tests.chat.make_reference import FOLDER
 
 
-def write(path, words):
+def describe(writer, words):
+    """Adds the reference tokenizer's words and settings."""
     stored = json.loads((FOLDER / "tokenizer.json").read_text())["model"]
     tokens = sorted(stored["vocab"], key=stored["vocab"].get)
-    writer = gguf.GGUFWriter(path, "llama")
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(words)
     writer.add_token_list(tokens)
@@ -24,6 +24,11 @@ def write(path, words):
     writer.add_eos_token_id(1)
     template = json.loads((FOLDER / "tokenizer_config.json").read_text())
     writer.add_chat_template(template["chat_template"])
+
+
+def write(path, words):
+    writer = gguf.GGUFWriter(path, "llama")
+    describe(writer, words)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -12,6 +12,7 @@ from configs import household
 from experiments import evaluate, play
 from experiments.restored import restore
 from steppo_jax import assembly, records, train
+from steppo_jax.text import source
 
 SMALL = (
     "lm.max_prompt=600",
@@ -58,6 +59,17 @@ def run(folder, tmp_path_factory):
     workdir, made = tmp_path_factory.mktemp("run"), config(folder)
     train.run(made, workdir)
     return workdir, made
+
+
+def test_adapters_learn_on_the_checkpoints_weights(folder, tmp_path):
+    lora = ("model.lora_rank=2", "model.lora_alpha=4.0", "model.lora_layers=all")
+    made = config(folder, *lora, "iterations=2")
+    train.run(made, tmp_path)
+    state = restore(assembly.build(made), tmp_path, "latest")[1]
+    given = source.find(str(folder)).load()[1]["params"]
+    jax.tree.map(np.testing.assert_array_equal, state.policy["params"], given)
+    b = [x for x in jax.tree.leaves(state.policy["lora"]) if np.abs(x).max() > 0]
+    assert len(b) == len(jax.tree.leaves(state.policy["lora"])), "all have moved"
 
 
 def test_it_learns_from_what_was_said(run):

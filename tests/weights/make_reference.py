@@ -63,31 +63,37 @@ def weights(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
     return out
 
 
-def main() -> None:
+def build(case: str):
+    """(`transformers`' model of a case, shapes of its tensors by name)."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    document = SIZES | CASES[case]
+    kwargs = {k: v for k, v in document.items() if k != "model_type"}
+    config = AutoConfig.for_model(document["model_type"], **kwargs)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    tied = document.get("tie_word_embeddings", False)
+    shapes = {
+        name: tuple(value.shape)
+        for name, value in model.state_dict().items()
+        if not (tied and name == "lm_head.weight")
+    }
+    drawn = {k: torch.from_numpy(v) for k, v in weights(shapes).items()}
+    model.load_state_dict(drawn, strict=not tied)
+    return model, shapes
+
+
+def main() -> None:
+    import torch
+
     FOLDER.mkdir(exist_ok=True)
-    for case, options in CASES.items():
-        document = SIZES | options
-        kind = document["model_type"]
-        kwargs = {k: v for k, v in document.items() if k != "model_type"}
-        config = AutoConfig.for_model(kind, **kwargs)
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
-        state = model.state_dict()
-        tied = document.get("tie_word_embeddings", False)
-        shapes = {
-            name: tuple(value.shape)
-            for name, value in state.items()
-            if not (tied and name == "lm_head.weight")
-        }
-        drawn = {k: torch.from_numpy(v) for k, v in weights(shapes).items()}
-        model.load_state_dict(drawn, strict=not tied)
+    for case in CASES:
+        model, shapes = build(case)
         with torch.no_grad():
             logits = model(torch.from_numpy(tokens())).logits.numpy()
         np.save(FOLDER / f"{case}.npy", logits.astype(np.float32))
-        text = json.dumps({"config": document, "shapes": shapes}, indent=1)
-        (FOLDER / f"{case}.json").write_text(text + "\n")
+        document = {"config": SIZES | CASES[case], "shapes": shapes}
+        (FOLDER / f"{case}.json").write_text(json.dumps(document, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,11 @@ def gguf_name(name):
     return f"blk.{layer}.{NAMES[rest]}.{kind}"
 
 
-def write(path, tensors, architecture="llama", **extra):
+def bare_words(writer):
+    writer.add_token_list([f"t{i}" for i in range(61)])
+
+
+def write(path, tensors, architecture="llama", words=bare_words, **extra):
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_embedding_length(24)
     writer.add_block_count(2)
@@ -36,7 +40,7 @@ def write(path, tensors, architecture="llama", **extra):
     writer.add_feed_forward_length(40)
     writer.add_rope_freq_base(10000.0)
     writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_token_list([f"t{i}" for i in range(61)])
+    words(writer)
     for name, value in (tensors | extra).items():
         writer.add_tensor(name, value)
     writer.write_header_to_file()

@@ -1,5 +1,6 @@
 """Checkpoints of every family: logits of `transformers`, round trips, refusals."""
 
+import dataclasses
 import json
 
 import jax
@@ -13,6 +14,7 @@ from steppo_jax.models.decoder import DecoderConfig
 from steppo_jax.models.families import ModelError
 from steppo_jax.models.heads import Policy
 from steppo_jax.weights import huggingface
+from steppo_jax.weights.names import entries
 from tests.weights.make_reference import CASES, FOLDER, tokens, weights
 
 
@@ -27,9 +29,8 @@ def write_checkpoint(folder, case):
 
 def logits(config, params, token_SL):
     position_SL = jnp.broadcast_to(jnp.arange(token_SL.shape[1]), token_SL.shape)
-    return Policy(config).apply(
-        params, token_SL, position_SL, jnp.ones(token_SL.shape, jnp.int32)
-    )[0]
+    whole = jnp.ones(token_SL.shape, jnp.int32)
+    return jax.jit(Policy(config).apply)(params, token_SL, position_SL, whole)[0]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -77,16 +78,73 @@ def test_bfloat16_goes_in_and_out_unchanged(tmp_path):
     assert np.abs(ours - theirs).mean() < 0.03 * theirs.std()
 
 
-def test_parameters_are_placed_one_by_one(tmp_path):
+def over_devices(path, shape):
+    """Every axis that eight or two devices divide, the largest first, is cut."""
+    del path
+    mesh = jax.make_mesh(
+        (4, 2), ("fsdp", "tensor"), axis_types=(jax.sharding.AxisType.Auto,) * 2
+    )
+    spec: list = [None] * len(shape)
+    names = [("fsdp", 4), ("tensor", 2)]
+    for axis in sorted(range(len(shape)), key=lambda i: -shape[i]):
+        if names and shape[axis] % names[0][1] == 0:
+            spec[axis] = names.pop(0)[0]
+    return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*spec))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_device_reads_its_own_part(tmp_path, case, monkeypatch):
+    """Eight devices: values of an unsharded load, and no read larger than a part."""
+    write_checkpoint(tmp_path, case)
+    _, wanted = huggingface.load(tmp_path)
+    read, plain = [], huggingface._Stored.__getitem__
+
+    def noted(self, index):
+        part = plain(self, index)
+        read.append((self.where.split(": ")[1], part.size))
+        return part
+
+    monkeypatch.setattr(huggingface._Stored, "__getitem__", noted)
+    _, params = huggingface.load(tmp_path, over_devices)
+    jax.tree.map(np.testing.assert_array_equal, params, wanted)
+    cut = 0
+    for path, x in jax.tree_util.tree_leaves_with_path(params):
+        names = tuple(key.key for key in path)
+        assert x.sharding == over_devices(names, x.shape)
+        cut += not x.is_fully_replicated
+    assert cut > 15
+    sizes = dict(load_file(tmp_path / huggingface.ONE))
+    # Norms and biases are small and read whole; of the matrices parts only.
+    largest = {name: max(n for of, n in read if of == name) for name in sizes}
+    matrices = [n for n in sizes if n.endswith(("proj.weight", "head.weight"))]
+    assert matrices
+    for name in matrices:
+        assert largest[name] <= sizes[name].size / 4, name
+
+
+def test_any_block_of_our_layout_is_read_from_theirs():
+    """Heads that are cut inside too: against the whole tensor, cut afterwards."""
+    config = DecoderConfig(8, 6, 1, 4, 2, 4, 10, positions="rope", rope_theta=10.0)
+    rng = np.random.default_rng(0)
+    for entry in entries(config):
+        theirs = rng.normal(size=entry.their_shape)
+        whole = entry.to_ours(theirs)
+        for _ in range(20):
+            index = []
+            for n in entry.our_shape:
+                start = rng.integers(0, n)
+                index.append(slice(start, rng.integers(start, n) + 1))
+            got = entry.read(theirs, tuple(index))
+            np.testing.assert_array_equal(got, whole[tuple(index)])
+
+
+def test_adapters_are_no_part_of_a_checkpoint(tmp_path):
     write_checkpoint(tmp_path, "llama")
-    seen = []
-
-    def place(path, value):
-        seen.append(path)
-        return jnp.asarray(value)
-
-    _, params = huggingface.load(tmp_path, place)
-    assert len(seen) == len(jax.tree.leaves(params)) == len(set(seen))
+    config, params = huggingface.load(tmp_path)
+    config = dataclasses.replace(config, lora_rank=2, lora_alpha=1.0, lora_layers="all")
+    with pytest.raises(ModelError, match=r"lora_rank=2: .*merge them first"):
+        huggingface.save(tmp_path / "out", config, params)
+    assert not (tmp_path / "out").exists()
 
 
 def edit_config(**changes):
