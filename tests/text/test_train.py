@@ -9,7 +9,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 from configs import household
-from experiments import evaluate, play
+from experiments import devices, evaluate, play
 from experiments.restored import restore
 from steppo_jax import assembly, records, train
 from steppo_jax.text import source
@@ -117,8 +117,10 @@ def test_a_run_that_was_cut_goes_on_bit_for_bit(run, folder, tmp_path, monkeypat
     assert (tmp_path / panel).read_text() == (workdir / panel).read_text()
 
 
-def test_what_was_trained_can_be_watched_and_evaluated_again(run, capsys):
+def test_what_was_trained_can_be_watched_and_evaluated_again(run, capsys, monkeypatch):
     workdir, _ = run
+    # It would start jax, which runs already.
+    monkeypatch.setattr(devices, "settle", lambda config: config.update(devices=1))
     job(play, f"--policy={workdir}", "--panel=unseen", "--index=1")
     shown = capsys.readouterr().out
     assert "step 1 of at most 2" in shown and "> " in shown and "<|" not in shown
