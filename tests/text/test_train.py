@@ -1,6 +1,7 @@
 """The main job with a language model: it trains, goes on exactly, reads as English."""
 
 import json
+import types
 
 import jax
 import numpy as np
@@ -124,7 +125,8 @@ def test_what_was_trained_can_be_watched_and_evaluated_again(run, capsys, monkey
     job(play, f"--policy={workdir}", "--panel=unseen", "--index=1")
     shown = capsys.readouterr().out
     assert "step 1 of at most 2" in shown and "> " in shown and "<|" not in shown
-    job(evaluate, f"--workdir={workdir}", "--panel=unseen")
+    monkeypatch.setattr(evaluate, "PANEL", types.SimpleNamespace(value=[]))
+    job(evaluate, f"--workdir={workdir}")
     assert "unseen" in capsys.readouterr().out
     (again,) = (workdir / "evaluations").glob("*.jsonl")
     first = [x for x in records.read(workdir / "eval/unseen.jsonl")]
