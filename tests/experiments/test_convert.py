@@ -55,6 +55,8 @@ def file(tmp_path):
         tensors[test_gguf_file.gguf_name(name)] = stored
     words = functools.partial(test_gguf_tokenizer.describe, words="smollm")
     test_gguf_file.write(tmp_path / "model.gguf", tensors, words=words)
+    strange = functools.partial(test_gguf_tokenizer.describe, words="other")
+    test_gguf_file.write(tmp_path / "strange.gguf", tensors, words=strange)
     return tmp_path / "model.gguf"
 
 
@@ -141,6 +143,7 @@ BAD = {
     "nothing": ({"source": "nowhere.gguf"}, "nowhere.gguf does not exist; give a .gg"),
     "no model": ({"source": "."}, "config.json does not exist"),
     "cut": ({"source": "cut.gguf"}, "no readable GGUF"),
+    "words": ({"source": "strange.gguf"}, "word rule 'other' is not one of"),
     "adapter": (
         {"source": "model.gguf", "adapter": "."},
         "adapter_config.json does not",
