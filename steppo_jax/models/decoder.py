@@ -9,11 +9,13 @@ pairs, so a compiled loop can update it in place.
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from steppo_jax.models import linear
 from steppo_jax.models.attention import attend, causal_mask
 from steppo_jax.models.rope import RopeScaling, rotate
 
@@ -42,6 +44,7 @@ class DecoderConfig:
     dtype: str = "float32"  # of activations and cache; norms and softmax stay float32
     param_dtype: str = "float32"  # of the parameters as they are created
     remat: bool = False  # recompute each block in the backward pass
+    turned: bool = False  # kernels lie [out, in], as `linear.turn` makes them
 
     def __post_init__(self):
         if self.heads % self.kv_heads:
@@ -79,8 +82,9 @@ class Attention(nn.Module):
         c = self.config
 
         def project(heads: int, name: str):
-            return nn.DenseGeneral(
-                (heads, c.head_width), use_bias=c.qkv_bias, name=name, **c.dtypes
+            shape = (heads, c.head_width)
+            return linear.layer(
+                c.turned, shape, use_bias=c.qkv_bias, name=name, **c.dtypes
             )(x_SLD)
 
         q, k = project(c.heads, "query"), project(c.kv_heads, "key")
@@ -100,9 +104,10 @@ class Attention(nn.Module):
         init = nn.initializers.variance_scaling(
             1 / (2 * c.layers), "fan_in", "truncated_normal"
         )
-        y = nn.DenseGeneral(
+        y = linear.layer(
+            c.turned,
             c.width,
-            axis=(-2, -1),
+            axes=2,
             use_bias=False,
             kernel_init=init,
             name="out",
@@ -117,13 +122,20 @@ class SwiGLU(nn.Module):
     @nn.compact
     def __call__(self, x_SLD):
         c = self.config
-        gate = nn.Dense(c.mlp_width, use_bias=False, name="gate", **c.dtypes)(x_SLD)
-        up = nn.Dense(c.mlp_width, use_bias=False, name="up", **c.dtypes)(x_SLD)
+        wide = functools.partial(
+            linear.layer, c.turned, c.mlp_width, use_bias=False, **c.dtypes
+        )
+        gate, up = wide(name="gate")(x_SLD), wide(name="up")(x_SLD)
         init = nn.initializers.variance_scaling(
             1 / (2 * c.layers), "fan_in", "truncated_normal"
         )
-        down = nn.Dense(
-            c.width, use_bias=False, kernel_init=init, name="down", **c.dtypes
+        down = linear.layer(
+            c.turned,
+            c.width,
+            use_bias=False,
+            kernel_init=init,
+            name="down",
+            **c.dtypes,
         )
         return down(nn.silu(gate) * up)
 
@@ -196,9 +208,9 @@ class Decoder(nn.Module):
     def unembed(self, x_SLD: jax.Array) -> jax.Array:
         """Logits with the transposed embedding (tied), summed in float32."""
         table_VD = self.embedding.embedding.astype(x_SLD.dtype)
-        return jnp.einsum(
-            "...d,vd->...v", x_SLD, table_VD, preferred_element_type=jnp.float32
-        )
+        rows = x_SLD.shape[:-1]
+        flat = x_SLD.reshape(-1, x_SLD.shape[-1])
+        return linear.times(flat, table_VD, jnp.float32).reshape(*rows, -1)
 
 
 def write(cache_SGCK: jax.Array, new_SGLK: jax.Array, place: jax.Array) -> jax.Array:
