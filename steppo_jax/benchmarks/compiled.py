@@ -29,13 +29,12 @@ def watched() -> Iterator[list[float]]:
         jax.monitoring.unregister_event_duration_listener(heard)
 
 
-def describe(program: Any, *args) -> dict[str, float | None]:
-    """Flops, bytes moved and bytes of scratch memory of `program(*args)`, by XLA.
+def describe(compiled: Any) -> dict[str, float | None]:
+    """Flops, bytes moved and bytes of scratch memory of a compiled program, by XLA.
 
     XLA counts the body of a loop once, however often it runs. None where the
-    platform does not say. Compiles the program.
+    platform does not say.
     """
-    compiled = program.lower(*args).compile()
     cost, memory = compiled.cost_analysis() or {}, compiled.memory_analysis()
     if isinstance(cost, list):  # one per device
         cost = cost[0] if cost else {}

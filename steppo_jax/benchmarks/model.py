@@ -66,30 +66,40 @@ class Jobs:
     """The three jobs as calls; slots and training state are kept between them."""
 
     def __init__(self, config: DecoderConfig, params: Any, work: Work):
-        self._policy, self._work = Policy(config), work
-        turned = jax.default_backend() == "cpu"  # as the engine does
-        self._sampler = self._policy, params
-        if turned:
-            policy = Policy(dataclasses.replace(config, turned=True))
-            self._sampler = policy, linear.turn(params)
-        longest = 2 * (work.prompt + work.steps)
-        self._slots = device.empty(self._policy, work.slots, longest)
+        policy, self._work = Policy(config), work
+        sampler, self._params = policy, params
+        if jax.default_backend() == "cpu":  # as the engine does
+            sampler = Policy(dataclasses.replace(config, turned=True))
+            self._params = linear.turn(params)
+        self._slots = device.empty(policy, work.slots, 2 * (work.prompt + work.steps))
         shape = (work.slots, work.prompt)
         self._ids = jax.random.randint(jax.random.key(0), shape, 1, config.vocabulary)
         self._stop = jnp.asarray([-1], jnp.int32)
-        self._reach = work.prompt + work.steps
-        self._optimizer = optax.adamw(RATE)
+        optimizer = optax.adamw(RATE)
         copied = jax.tree.map(jnp.copy, params)
-        self._state = copied, jax.jit(self._optimizer.init)(copied)
+        self._state = copied, jax.jit(optimizer.init)(copied)
+        reach = work.prompt + work.steps
+        dynamic = self._params, self._slots
+        self.programs = {
+            "prefill": device.prefill.lower(sampler, *dynamic, *self._request(0)),
+            "decode": device.decode.lower(
+                sampler, *dynamic, self._stop, work.steps, reach
+            ),
+            "train": training_step(policy, optimizer).lower(
+                *self._state, self._ids[: work.rows]
+            ),
+        }
+        self.programs = {job: x.compile() for job, x in self.programs.items()}
         self._read(range(work.slots))
 
+    def _request(self, slot: int) -> tuple:
+        request = (2**30, jax.random.key(slot), 1.0, 0, 1.0)
+        return slot, self._ids[slot], self._work.prompt, 0, request
+
     def _read(self, slots) -> None:
+        prefill = self.programs["prefill"]
         for i in slots:
-            request = (2**30, jax.random.key(i), 1.0, 0, 1.0)
-            size = self._work.prompt
-            self._slots = device.prefill(
-                *self._sampler, self._slots, i, self._ids[i], size, 0, request
-            )
+            self._slots = prefill(self._params, self._slots, *self._request(i))
 
     def prefill(self) -> Any:
         """Reads `rows` prompts, one after the other, into their slots."""
@@ -100,54 +110,31 @@ class Jobs:
         """`steps` tokens for every slot, each time after the prompt alone."""
         length = jnp.full((self._work.slots,), self._work.prompt, jnp.int32)
         slots = self._slots.replace(length=length)
-        self._slots, *said = device.decode(
-            *self._sampler, slots, self._stop, self._work.steps, self._reach
-        )
+        self._slots, *said = self.programs["decode"](self._params, slots, self._stop)
         return said
 
     def train(self) -> Any:
         """One step of AdamW on the mean log-prob of `rows` rows."""
         batch = self._ids[: self._work.rows]
-        *self._state, loss = self.step(*self._state, batch)
+        *self._state, loss = self.programs["train"](*self._state, batch)
         return loss
 
-    @property
-    def step(self) -> Any:
-        return _step(self._policy, self._optimizer)
 
-    def programs(self) -> dict[str, tuple]:
-        """(jitted function, arguments) of each job."""
-        work = self._work
-        request = (2**30, jax.random.key(0), 1.0, 0, 1.0)
-        read = (self._slots, 0, self._ids[0], work.prompt, 0, request)
-        said = (self._slots, self._stop, work.steps, self._reach)
-        return {
-            "prefill": (device.prefill, *self._sampler, *read),
-            "decode": (device.decode, *self._sampler, *said),
-            "train": (self.step, *self._state, self._ids[: work.rows]),
-        }
-
-
-_STEPS: dict[tuple, Any] = {}
-
-
-def _step(policy: Policy, optimizer: optax.GradientTransformation) -> Any:
+def training_step(policy: Policy, optimizer: optax.GradientTransformation) -> Any:
     """(params, state, tokens) → the same after one step, and the loss."""
-    if (policy, optimizer) not in _STEPS:
 
-        def loss(params, ids_SL):
-            place = jnp.broadcast_to(jnp.arange(ids_SL.shape[1])[None], ids_SL.shape)
-            inputs = (ids_SL, place, jnp.ones_like(ids_SL))
-            log_prob_SL, _ = forward.log_probs(policy, params, inputs, 1.0)
-            return -log_prob_SL[:, 1:].mean()
+    def loss(params, ids_SL):
+        place = jnp.broadcast_to(jnp.arange(ids_SL.shape[1])[None], ids_SL.shape)
+        inputs = (ids_SL, place, jnp.ones_like(ids_SL))
+        log_prob_SL, _ = forward.log_probs(policy, params, inputs, 1.0)
+        return -log_prob_SL[:, 1:].mean()
 
-        def step(params, state, ids_SL):
-            value, grads = jax.value_and_grad(loss)(params, ids_SL)
-            change, state = optimizer.update(grads, state, params)
-            return optax.apply_updates(params, change), state, value
+    def step(params, state, ids_SL):
+        value, grads = jax.value_and_grad(loss)(params, ids_SL)
+        change, state = optimizer.update(grads, state, params)
+        return optax.apply_updates(params, change), state, value
 
-        _STEPS[policy, optimizer] = jax.jit(step, donate_argnums=(0, 1))
-    return _STEPS[policy, optimizer]
+    return jax.jit(step, donate_argnums=(0, 1))
 
 
 def run(
@@ -158,10 +145,8 @@ def run(
     weights = products.matrices(params)
     with compiled.watched() as seconds:
         jobs = Jobs(config, params, work)
-        calls = {"prefill": jobs.prefill, "decode": jobs.decode, "train": jobs.train}
-        for call in calls.values():
-            jax.block_until_ready(call())
-    said = {job: compiled.describe(*call) for job, call in jobs.programs().items()}
+    calls = {"prefill": jobs.prefill, "decode": jobs.decode, "train": jobs.train}
+    said = {job: compiled.describe(x) for job, x in jobs.programs.items()}
     calls |= bounds(weights, work)
     with tempfile.TemporaryDirectory() as folder:
         other = None

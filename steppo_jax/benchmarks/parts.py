@@ -35,25 +35,24 @@ def run(config: ConfigDict, repeats: int, parts: tuple[str, ...]) -> dict[str, A
     copy = p.devices.compile(lambda _, x: jax.tree.map(jnp.copy, x))
 
     def update(played):  # it consumes the state
-        return p.update(copy(state), played.steps, played.tokens)
+        return learn(copy(state), played.steps, played.tokens)
 
     with compiled.watched() as seconds:
-        played = p.collect(state)
-        jax.block_until_ready(update(played))
+        collect = p.collect.lower(state).compile()
+        played = collect(state)
+        learn = p.update.lower(state, played.steps, played.tokens).compile()
+    said = {"rollout": collect, "update": learn}
     passes = _passes(p, played)
     calls = {
-        "rollout": lambda: p.collect(state),
+        "rollout": lambda: collect(state),
         "update": lambda: update(played),
-        "iteration": lambda: update(p.collect(state)),
+        "iteration": lambda: update(collect(state)),
     }
     calls = {name: calls[name] for name in parts}
     wanted = {name for part in parts for name, *_ in passes[part]}
     weights = products.matrices(p.devices.first(state).policy)
     took = alternate(calls | _products(p, weights, wanted), repeats)
     tokens = int((played.tokens.segment > 0).sum())
-    given = p.collect, (state,)
-    learnt = p.update, (state, played.steps, played.tokens)
-    said = {"rollout": given, "update": learnt}
     rows = []
     for part in parts:
         own = took[part]
@@ -73,7 +72,7 @@ def run(config: ConfigDict, repeats: int, parts: tuple[str, ...]) -> dict[str, A
                 "of_products": bound / own.seconds,
                 "limit": None if part == "iteration" else LIMIT,
             }
-            | (compiled.describe(said[part][0], *said[part][1]) if part in said else {})
+            | (compiled.describe(said[part]) if part in said else {})
         )
     return {
         "config": config.preset,
