@@ -80,13 +80,13 @@ def serve(folder: str, slots: int, prompt: int, steps: int, rows: int, threads: 
         model.eval()
         if cache.get_seq_length() == 0:
             model(ids, past_key_values=cache, logits_to_keep=1)
-        cache.crop(prompt)
         token = ids[:, -1:]
         for _ in range(steps):
             out = model(token, past_key_values=cache)
             chance = torch.softmax(out.logits[:, -1].float(), -1)
             token = torch.multinomial(chance, 1)
             chance.gather(1, token).log()
+        cache.crop(-steps)  # so that the next call starts from the prompt again
 
     def train():
         batch = ids[:rows]
