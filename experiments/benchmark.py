@@ -148,7 +148,7 @@ def of_model(repeats: int) -> dict[str, Any]:
         )
     work = model.Work(SLOTS.value, PROMPT.value, STEPS.value, ROWS.value)
     found = model.run(MODEL.value, DTYPE.value, repeats, work, PEER.value)
-    Console().print(tables.of_model(found))
+    Console(width=tables.WIDTH).print(tables.of_model(found))
     return found
 
 
@@ -158,7 +158,7 @@ def of_parts(*names: str) -> Callable[[int], dict[str, Any]]:
         settings.check(config)
         devices.settle(config)
         found = parts.run(config, repeats, names)
-        Console().print(tables.of_parts(found))
+        Console(width=tables.WIDTH).print(tables.of_parts(found))
         return found
 
     return measure

@@ -10,6 +10,8 @@ from typing import Any
 
 from rich.table import Table
 
+WIDTH = 88
+
 
 def of_model(found: dict[str, Any]) -> Table:
     """Prefill, decoding and training of one model."""

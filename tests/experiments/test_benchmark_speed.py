@@ -1,10 +1,12 @@
 """`--what=model` and the parts of a run at tiny sizes: what is counted and said."""
 
+import dataclasses
 import json
 import sys
 import textwrap
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from absl import flags
@@ -16,6 +18,7 @@ from experiments import benchmark
 from steppo_jax import programs
 from steppo_jax.benchmarks import compiled, model, parts, peer, products, sizes, tables
 from steppo_jax.errors import Refused
+from steppo_jax.models.heads import Policy
 
 WORK = model.Work(slots=3, prompt=4, steps=2, rows=2)
 
@@ -52,14 +55,28 @@ def test_flops_are_counted_by_hand(tiny):
 
 def test_the_flops_of_a_training_step_are_those_that_xla_counts(tiny):
     """Within the softmax, the optimizer and the like, which only XLA counts."""
-    config, params = sizes.SIZES["tiny"], tiny[1]
+    wider = {"width": 64, "head_width": 32, "mlp_width": 128, "vocabulary": 128}
+    config = dataclasses.replace(tiny[0], **wider)
+    place = jnp.zeros((1, 1), jnp.int32)
+    params = Policy(config).init(jax.random.key(0), place, place, place + 1)
     work = model.Work(slots=8, prompt=64, steps=1, rows=8)
     jobs = model.Jobs(config, params, work)
     said = compiled.describe(jobs.programs["train"])
     counted = work.flops(config, products.matrices(params), "train")
     # Attention computes the whole square, not only what the mask leaves.
-    square = 3 * 128 * work.rows * work.prompt * (work.prompt - 1) / 2
-    assert 0.9 < (counted + square) / said["xla_flops"] < 1.1
+    each = 4 * config.layers * config.heads * config.head_width
+    square = 3 * each * work.rows * work.prompt * (work.prompt - 1) / 2
+    assert 0.95 < (counted + square) / said["xla_flops"] <= 1
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_the_products_alone_are_computed_whole(tiny, trained):
+    weights = products.matrices(tiny[1])
+    rows = products.inputs(weights, 100)
+    through = products.trained if trained else products.forward(left=True)
+    program = jax.jit(through).lower(weights, rows).compile()
+    wanted = products.flops(weights, 100, trained)
+    assert 1 <= compiled.describe(program)["xla_flops"] / wanted < 1.01
 
 
 def test_the_jobs_do_what_they_are_named_for(tiny):
@@ -152,7 +169,7 @@ def test_the_passes_of_a_run_are_counted_by_hand():
     body = both - weights[-1].size
     wanted = 2 * 16 * 4 * (P * body + R * both)
     assert found["rows"][0]["flops"] == wanted
-    table = Console(width=88, no_color=True)
+    table = Console(width=tables.WIDTH, no_color=True)
     with table.capture() as shown:
         table.print(tables.of_parts(found))
     assert "…" not in shown.get() and "rollout" in shown.get()
