@@ -3,11 +3,17 @@
     python -m experiments.benchmark --what=credit
     python -m experiments.benchmark --what=credit --repeats=21
     python -m experiments.benchmark --what=env
+    python -m experiments.benchmark --what=model --model=FILE.gguf [--peer=PYTHON]
+    python -m experiments.benchmark --what=iteration [--config=FILE.py:METHOD]
 
 `credit`: every estimator at 1,424 rows × 1,024 tokens, as a multiple of one pass
 that reads the same arrays and writes as many, and its share of an iteration of the
 default run at that run's own size. `env`: steps per second of every environment
 alone, under random responses, and its share of a rollout of its default policy.
+`model`: prefill, decoding and a training step of a language model, beside each other,
+beside its own matrix products and, with --peer, beside `transformers` with PyTorch.
+`rollout`, `update`, `iteration`: the parts of a run beside the products of its
+networks; the default run unless --config is given. `all`: the last three and credit.
 Prints a table for people, and one JSON line with versions, devices and commit.
 """
 
@@ -15,6 +21,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from absl import flags
@@ -23,15 +30,46 @@ from rich.table import Table
 
 from configs import household
 from experiments import devices, entry
-from steppo_jax import envs, provenance, records
-from steppo_jax.benchmarks import credit, environment, share
+from steppo_jax import envs, provenance, records, settings
+from steppo_jax.benchmarks import (
+    credit,
+    environment,
+    model,
+    parts,
+    share,
+    sizes,
+    tables,
+)
+from steppo_jax.errors import Refused
 
 WHAT = flags.DEFINE_enum(
-    "what", None, ["credit", "env"], "credit or env, the part to measure."
+    "what",
+    None,
+    ["credit", "env", "model", *parts.PARTS, "all"],
+    "credit, env, model, rollout, update, iteration or all, what to measure.",
 )
 REPEATS = flags.DEFINE_integer(
     "repeats", 11, "Timings of each call; the median counts.", lower_bound=3
 )
+MODEL = flags.DEFINE_string(
+    "model",
+    "smollm2_135m",
+    "Of --what=model: a .gguf file, the folder of a checkpoint, or random weights of "
+    f"{', '.join(sizes.SIZES)}.",
+)
+DTYPE = flags.DEFINE_enum(
+    "dtype", "float32", ["float32", "bfloat16"], "Of the model's work and weights."
+)
+PEER = flags.DEFINE_string(
+    "peer", None, "A Python with torch and transformers, to take turns with."
+)
+SLOTS = flags.DEFINE_integer("slots", 32, "Slots decoded together.", lower_bound=1)
+PROMPT = flags.DEFINE_integer("prompt", 128, "Tokens of a prompt.", lower_bound=2)
+STEPS = flags.DEFINE_integer("steps", 8, "Tokens decoded by a slot.", lower_bound=1)
+ROWS = flags.DEFINE_integer(
+    "rows", 4, "Prompts read, and rows trained on; at most --slots.", lower_bound=1
+)
+CONFIG = entry.define_config()
 
 
 def show(rows: list[dict]) -> Table:
@@ -102,7 +140,42 @@ def of_environments(repeats: int) -> dict[str, Any]:
     return {"rows": rows}
 
 
-MEASURES = {"credit": of_credit, "env": of_environments}
+def of_model(repeats: int) -> dict[str, Any]:
+    if ROWS.value > SLOTS.value:
+        raise Refused(
+            f"--rows={ROWS.value} is more than --slots={SLOTS.value}: prompts are read "
+            "into slots; raise --slots"
+        )
+    work = model.Work(SLOTS.value, PROMPT.value, STEPS.value, ROWS.value)
+    found = model.run(MODEL.value, DTYPE.value, repeats, work, PEER.value)
+    Console(width=tables.WIDTH).print(tables.of_model(found))
+    return found
+
+
+def of_parts(*names: str) -> Callable[[int], dict[str, Any]]:
+    def measure(repeats: int) -> dict[str, Any]:
+        config = CONFIG.value or household.get_config("steppo")
+        settings.check(config)
+        devices.settle(config)
+        found = parts.run(config, repeats, names)
+        Console(width=tables.WIDTH).print(tables.of_parts(found))
+        return found
+
+    return measure
+
+
+def of_all(repeats: int) -> dict[str, Any]:
+    """Parts first: they settle how many devices there are."""
+    return {"parts": of_parts(*parts.PARTS)(repeats), "credit": of_credit(repeats)}
+
+
+MEASURES = {
+    "credit": of_credit,
+    "env": of_environments,
+    "model": of_model,
+    **{name: of_parts(name) for name in parts.PARTS},
+    "all": of_all,
+}
 
 
 def main() -> None:

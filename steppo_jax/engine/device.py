@@ -88,16 +88,23 @@ def prefill(policy: Policy, params, slots: Slots, slot, token_L, real, start, re
     )
 
 
-@functools.partial(jax.jit, static_argnums=(0, 4), donate_argnums=2)
-def decode(policy: Policy, params, slots: Slots, stop: jax.Array, steps: int):
+@functools.partial(jax.jit, static_argnums=(0, 4, 5), donate_argnums=2)
+def decode(
+    policy: Policy, params, slots: Slots, stop: jax.Array, steps: int, reach: int
+):
     """`steps` tokens for every active slot; (slots, token, log_prob, said [n, S]).
 
     A slot stops at a token of `stop` or at its limit and then stands still. Its last
     token is not read into the cache: the next prefill does that where it is needed.
-    """
-    place_C = jnp.arange(slots.cache[0][0].shape[2])
 
-    def body(slots: Slots, _):
+    Args:
+      reach: places of the cache that are looked at, at least `steps` more than any
+        active slot has filled. Less is faster; one program each.
+    """
+    place_C = jnp.arange(reach)
+
+    def body(carry, _):
+        slots, cache = carry
         key_S = jax.vmap(jax.random.fold_in)(slots.key, slots.count)
         token_S, log_prob_S = sample(
             slots.logits, key_S, slots.temperature, slots.top_k, slots.top_p
@@ -112,23 +119,49 @@ def decode(policy: Policy, params, slots: Slots, stop: jax.Array, steps: int):
             params,
             token_S[:, None],
             slots.length[:, None],
-            cache=slots.cache,
+            cache=cache,
             place=slots.length,
             mask_SLC=mask_S1C,
             method=Policy.hidden,
         )
         logits_SV = policy.apply(params, hidden_S1D[:, 0], method=Policy.logits)
         slots = slots.replace(
-            cache=cache,
             logits=jnp.where(active_S[:, None], logits_SV, slots.logits),
             length=slots.length + active_S,
             count=count_S,
             active=active_S,
         )
-        return slots, (token_S, log_prob_S, said_S)
+        return (slots, cache), (token_S, log_prob_S, said_S)
 
-    slots, out = jax.lax.scan(body, slots, None, steps)
-    return slots, *out
+    whole, began = slots.cache, slots
+    capacity = whole[0][0].shape[2]
+    near = jax.tree.map(lambda x: x[:, :, :reach], whole)
+    (slots, near), out = jax.lax.scan(
+        body, (slots.replace(cache=()), near), None, steps
+    )
+    if reach == capacity:
+        return slots.replace(cache=near), *out
+    put = functools.partial(
+        _put_back, place_S=began.length, active_S=began.active, steps=steps
+    )
+    return slots.replace(cache=jax.tree.map(put, whole, near)), *out
+
+
+def _put_back(whole_SGCK, near_SGRK, place_S, active_S, steps: int) -> jax.Array:
+    """The whole cache with the places that the active slots have written.
+
+    A slot that was silent from the beginning may hold more than the near part of the
+    cache: what it wrote there is dropped.
+    """
+
+    def one(whole_GCK, near_GRK, place, active):
+        take = functools.partial(
+            jax.lax.dynamic_slice_in_dim, start_index=place, slice_size=steps, axis=1
+        )
+        new_GnK = jnp.where(active, take(near_GRK), take(whole_GCK))
+        return jax.lax.dynamic_update_slice_in_dim(whole_GCK, new_GnK, place, axis=1)
+
+    return jax.vmap(one)(whole_SGCK, near_SGRK, place_S, active_S)
 
 
 @functools.partial(jax.jit, donate_argnums=0)

@@ -12,11 +12,13 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from steppo_jax.engine import device
 from steppo_jax.engine.requests import Completion, EngineError, Request
+from steppo_jax.models import linear
 from steppo_jax.models.heads import Policy
 
 
@@ -61,6 +63,11 @@ class Engine:
       longest: most places of prompt and response together.
       buckets: lengths that prompt tails are padded to, rising; one compile each.
       steps: tokens decoded between two looks at the queue.
+      reach: places of the cache that a decode looks at, doubled until they hold all
+        that was said; one compile each.
+      turn: whether to hold a copy of the weights with every kernel [out, in]
+        (`models.linear`): faster where XLA's kernels read them as they lie, on CPU.
+        None: on CPU only.
       decode: text of token ids; needed for stop texts only.
     """
 
@@ -74,15 +81,23 @@ class Engine:
         longest: int,
         buckets: Sequence[int] = (32, 128, 512, 2048),
         steps: int = 8,
+        reach: int = 128,
+        turn: bool | None = None,
         decode: Callable[[Sequence[int]], str] | None = None,
     ):
         self._buckets = (*(b for b in buckets if b < longest), longest)
         if list(self._buckets) != sorted(set(self._buckets)) or self._buckets[0] < 1:
             raise EngineError(f"buckets={tuple(buckets)}: give rising lengths from 1")
-        self._policy, self._params, self.version = policy, params, 0
+        self._turn = jax.default_backend() == "cpu" if turn is None else turn
+        if self._turn:
+            policy = Policy(dataclasses.replace(policy.config, turned=True))
+        self._policy, self._params, self.version = policy, self._laid(params), 0
         self._stop = jnp.asarray(tuple(stop), jnp.int32)
         self._stop_ids = frozenset(stop)
+        if reach < 1:
+            raise EngineError(f"reach={reach}: give 1 or more")
         self._longest, self._steps, self._text = longest, steps, decode
+        self._least = reach
         self._device = device.empty(policy, slots, longest)
         self._slots = [_Slot() for _ in range(slots)]
         self._queue: collections.deque[tuple[int, Request]] = collections.deque()
@@ -128,7 +143,7 @@ class Engine:
         A response in flight goes on under the new weights over its old cache, and
         its tokens tell by version who sampled them.
         """
-        self._params, self.version = params, version
+        self._params, self.version = self._laid(params), version
         for slot in self._slots:
             slot.held = []
 
@@ -139,7 +154,12 @@ class Engine:
         if all(s.ticket is None for s in self._slots):
             return []
         self._device, token, log_prob, said = device.decode(
-            self._policy, self._params, self._device, self._stop, self._steps
+            self._policy,
+            self._params,
+            self._device,
+            self._stop,
+            self._steps,
+            self._reach(),
         )
         token, log_prob, said = (np.asarray(x) for x in (token, log_prob, said))
         self.busy += int(said.sum())
@@ -164,6 +184,10 @@ class Engine:
         while len(found) < len(tickets):
             found |= dict(self.step())
         return [found[ticket] for ticket in tickets]
+
+    def _laid(self, params: Any) -> Any:
+        """The weights as the engine's programs read them."""
+        return linear.turn(params) if self._turn else params
 
     def _start(self, ticket: int, request: Request) -> None:
         """Gives a request the free slot that holds most of its prompt."""
@@ -194,6 +218,15 @@ class Engine:
         self.prefilled += len(tail)
         self.reused += start
         self._slots[i] = _Slot(held=prompt, ticket=ticket)
+
+    def _reach(self) -> int:
+        """Places of the cache that the next decode looks at."""
+        busy = [s for s in self._slots if s.ticket is not None]
+        filled = (len(self._requests[s.ticket].prompt) + len(s.token) for s in busy)
+        reach, needed = self._least, max(filled) + self._steps
+        while reach < needed:
+            reach *= 2
+        return min(reach, self._longest)
 
     def _finish(self, slot: _Slot) -> str | None:
         request = self._requests[slot.ticket]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
+FEW = 16  # rows up to which the cached keys are the left operand, see `models.linear`
 # Finite, so that a query that may look at nothing (padding) averages instead of
 # turning into NaN; its output is never read.
 HIDDEN = -1e30
@@ -34,9 +37,13 @@ def attend(
     G, C = k_SGCK.shape[1:3]
     rows = (H // G) * L
     q_SGRK = q_SLHK.transpose(0, 2, 1, 3).reshape(S, G, rows, K)
-    score = jnp.einsum(
-        "sgrk,sgck->sgrc", q_SGRK, k_SGCK, preferred_element_type=jnp.float32
-    ).reshape(S, H, L, C)
+    summed = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
+    if rows > FEW:
+        score = summed("sgrk,sgck->sgrc", q_SGRK, k_SGCK)
+    else:  # the barrier keeps XLA from turning the product back
+        score = jax.lax.optimization_barrier(summed("sgck,sgrk->sgcr", k_SGCK, q_SGRK))
+        score = score.swapaxes(2, 3)
+    score = score.reshape(S, H, L, C)
     score = jnp.where(mask_SLC[:, None], score * K**-0.5, HIDDEN)
     weight = jax.nn.softmax(score, axis=-1).astype(v_SGCK.dtype)
     out = jnp.einsum("sgrc,sgck->sgrk", weight.reshape(S, G, rows, C), v_SGCK)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from steppo_jax.models import lora
+from steppo_jax.models import linear, lora
 from steppo_jax.models.attention import attend, causal_mask
 from steppo_jax.models.rope import RopeScaling, rotate
 
@@ -46,6 +46,7 @@ class DecoderConfig:
     lora_rank: int | None = None  # of adapters; None = all weights are trained
     lora_alpha: float | None = None  # adapters count lora_alpha / lora_rank times
     lora_layers: str | None = None  # which linear layers: a name of lora.LAYERS
+    turned: bool = False  # kernels lie [out, in], as `linear.turn` makes them
 
     def __post_init__(self):
         if self.heads % self.kv_heads:
@@ -102,8 +103,9 @@ class Attention(nn.Module):
         c = self.config
 
         def project(heads: int, name: str):
-            y = nn.DenseGeneral(
-                (heads, c.head_width), use_bias=c.qkv_bias, name=name, **c.dtypes
+            shape = (heads, c.head_width)
+            y = linear.layer(
+                c.turned, shape, use_bias=c.qkv_bias, name=name, **c.dtypes
             )(x_SLD)
             return lora.adapted(c, name, x_SLD, y)
 
@@ -124,9 +126,10 @@ class Attention(nn.Module):
         init = nn.initializers.variance_scaling(
             1 / (2 * c.layers), "fan_in", "truncated_normal"
         )
-        y = nn.DenseGeneral(
+        y = linear.layer(
+            c.turned,
             c.width,
-            axis=(-2, -1),
+            axes=2,
             use_bias=False,
             kernel_init=init,
             name="out",
@@ -143,15 +146,22 @@ class SwiGLU(nn.Module):
         c = self.config
 
         def widened(name: str):
-            y = nn.Dense(c.mlp_width, use_bias=False, name=name, **c.dtypes)(x_SLD)
+            y = linear.layer(
+                c.turned, c.mlp_width, use_bias=False, name=name, **c.dtypes
+            )(x_SLD)
             return lora.adapted(c, name, x_SLD, y)
 
         gate, up = widened("gate"), widened("up")
         init = nn.initializers.variance_scaling(
             1 / (2 * c.layers), "fan_in", "truncated_normal"
         )
-        down = nn.Dense(
-            c.width, use_bias=False, kernel_init=init, name="down", **c.dtypes
+        down = linear.layer(
+            c.turned,
+            c.width,
+            use_bias=False,
+            kernel_init=init,
+            name="down",
+            **c.dtypes,
         )
         h = nn.silu(gate) * up
         return lora.adapted(c, "down", h, down(h))
@@ -225,9 +235,9 @@ class Decoder(nn.Module):
     def unembed(self, x_SLD: jax.Array) -> jax.Array:
         """Logits with the transposed embedding (tied), summed in float32."""
         table_VD = self.embedding.embedding.astype(x_SLD.dtype)
-        return jnp.einsum(
-            "...d,vd->...v", x_SLD, table_VD, preferred_element_type=jnp.float32
-        )
+        rows = x_SLD.shape[:-1]
+        flat = x_SLD.reshape(-1, x_SLD.shape[-1])
+        return linear.times(flat, table_VD, jnp.float32).reshape(*rows, -1)
 
 
 def write(cache_SGCK: jax.Array, new_SGLK: jax.Array, place: jax.Array) -> jax.Array:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from steppo_jax.models import linear
 from steppo_jax.models.decoder import Cache, Decoder, DecoderConfig
 
 
@@ -18,7 +19,12 @@ class Policy(nn.Module):
 
     def setup(self):
         self.decoder = Decoder(self.config)
-        if not self.config.tie_embeddings:
+        if self.config.tie_embeddings:
+            return
+        if self.config.turned:
+            words = (self.config.vocabulary,)
+            self.head = linear.Turned(words, sums=jnp.float32, **self.config.dtypes)
+        else:
             summed = functools.partial(
                 jax.lax.dot_general, preferred_element_type=jnp.float32
             )

@@ -76,7 +76,16 @@ def same(found, wanted):
 
 
 @pytest.mark.parametrize(
-    "options", [{"slots": 1}, {"buckets": (32,)}, {"steps": 1}, {"longest": 48}]
+    "options",
+    [
+        {"slots": 1},
+        {"buckets": (32,)},
+        {"steps": 1},
+        {"longest": 48},
+        {"reach": 6},
+        {"turn": False},
+        {"turn": True, "slots": 70},
+    ],
 )
 def test_slots_buckets_and_chunks_do_not_matter(params, answers, options):
     same(engine(params, **options).run(requests(8)), answers)
@@ -95,6 +104,22 @@ def test_log_probs_are_the_learners(params, temperature):
         log_prob, _ = forward.log_probs(POLICY, params, inputs, temperature)
         wanted = log_prob[0, len(a.request.prompt) :]
         np.testing.assert_allclose(a.log_prob, wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize("tie", [True, False])
+def test_turned_weights_say_the_same_for_every_option_of_a_decoder(tie):
+    config = dataclasses.replace(
+        CONFIG, tie_embeddings=tie, qkv_bias=True, qk_norm=True
+    )
+    policy = Policy(config)
+    ids = jnp.zeros((1, 2), jnp.int32)
+    params = policy.init(jax.random.key(0), ids, ids, ids + 1)
+    found = [
+        Engine(policy, params, (STOP,), slots=3, longest=32, turn=turn)
+        for turn in (True, False)
+    ]
+    turned, plain = (each.run(requests(3)) for each in found)
+    same(turned, plain)
 
 
 def test_greedy_takes_the_likeliest_token_of_a_full_forward_pass(params):
@@ -177,6 +202,26 @@ def test_the_number_of_programs_is_bounded_by_the_buckets(params):
     engine(params).run(requests(12, seed=3))
     assert device.prefill._cache_size() <= 4
     assert device.decode._cache_size() == 1
+    engine(params, reach=8).run(requests(12, seed=3))  # 32 again, and 16
+    assert device.decode._cache_size() == 2
+
+
+def test_what_idle_slots_hold_outlives_decodes_that_do_not_reach_it(params):
+    """A long prompt waits in its slot while a short one is answered beside it."""
+    ours = engine(params, reach=8, slots=2)
+    rng = np.random.default_rng(2)
+    long = Request(
+        prompt=tuple(rng.integers(6, 23, 26).tolist()),
+        key=jax.random.key(1),
+        max_new=2,
+    )
+    short = dataclasses.replace(requests(1)[0], prompt=(7, 8), max_new=5)
+    alone = engine(params, slots=1, reach=32).run([long])
+    same(ours.run([long]), alone)
+    ours.run([short])
+    before = ours.reused
+    same(ours.run([long]), alone)
+    assert ours.reused - before == 25
 
 
 @pytest.mark.parametrize(
