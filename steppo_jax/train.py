@@ -223,7 +223,11 @@ class _Loop:
     def _write_trajectories(self, iteration: int, played: Any, seen: Any) -> None:
         steps, tokens, seen = self.p.devices.join((played.steps, played.tokens, seen))
         # Sequence numbers count from 0 on each device; the first device's are enough.
-        count = min(self.config.trajectories, self.p.trajectories_per_device)
+        count = trajectories.whole_groups(
+            self.config.trajectories,
+            self.config.rollout.group_size,
+            self.p.trajectories_per_device,
+        )
         episodes = trajectories.as_text(self.p.env, steps, tokens, seen, count)
         trajectories.write(self.workdir, iteration, episodes)
 

@@ -24,8 +24,11 @@ def as_text(
 ) -> list[records.Record]:
     """The first `count` trajectories, one record each, steps in order.
 
-    A step has observation, response (words), reward, value, advantage and how it
-    ended; arrays are one device's or joined ones (row b in sequence b).
+    A step has observation, response (words) and its number of tokens, reward, value,
+    advantage and state key; `token_value` under a critic of every token,
+    `branch_advantage` where it was measured. With the `next_value` of its end an
+    episode holds all that an estimator of credit reads (`recredit`). Arrays are one
+    device's or joined ones (row b in sequence b).
     """
     steps, tokens, seen = jax.tree.map(np.asarray, (steps, tokens, dict(seen)))
     episodes = []
@@ -39,6 +42,7 @@ def as_text(
                 "return": float(steps.reward[rows].sum()),
                 "terminated": bool(steps.terminated[rows[-1]]),
                 "truncated": bool(steps.truncated[rows[-1]]),
+                "next_value": float(seen["next_value"][rows[-1]]),
                 "steps": [_step(env, steps, tokens, seen, row) for row in rows],
             }
         )
@@ -49,14 +53,31 @@ def _step(env, steps, tokens, seen, row: int) -> records.Record:
     sequence, last = tokens.value_at[row]
     prompt = np.zeros(env.observation_length, np.int32)
     prompt[: last + 1] = tokens.token[sequence, : last + 1]
-    response = tokens.token[sequence][tokens.step_id[sequence] == row]
-    return {
+    spoken = tokens.step_id[sequence] == row
+    response = tokens.token[sequence][spoken]
+    step = {
         "observation": env.describe(prompt),
         "response": env.vocabulary.decode(response),
+        "tokens": len(response),
         "reward": float(steps.reward[row]),
         "value": float(seen["value"][row]),
         "advantage": float(seen["advantage"][row]),
+        "state_key": int(steps.state_key[row]),
     }
+    if "token_value" in seen:
+        step["token_value"] = seen["token_value"][sequence][spoken].tolist()
+    if np.isfinite(steps.branch_advantage[row]):
+        step["branch_advantage"] = float(steps.branch_advantage[row])
+    return step
+
+
+def whole_groups(wanted: int, group_size: int, available: int) -> int:
+    """How many trajectories to store: `wanted`, filled up to whole groups of a task.
+
+    Credit that compares a group can be looked at only where all of it is stored.
+    """
+    groups = -(-wanted // group_size)
+    return min(groups, available // group_size) * group_size or min(wanted, available)
 
 
 def write(
