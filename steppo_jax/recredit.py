@@ -19,6 +19,7 @@ from steppo_jax import credit, methods, records
 from steppo_jax.credit import Estimator
 
 Episode = Mapping[str, Any]
+ROWS, PLACES = 64, 16  # smallest tables; larger ones are powers of two times these
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,63 +99,88 @@ def num_tokens(step: Mapping[str, Any]) -> int:
 
 
 def _one(entry: Estimator, episodes: Sequence[Episode], config) -> Recredit:
-    rows = [
-        (e, t, s) for e, ep in enumerate(episodes) for t, s in enumerate(ep["steps"])
-    ]
-    lengths = [num_tokens(step) for _, _, step in rows]
-    shape = (len(rows), max(1, *lengths))
-    mask, reward, value = (np.zeros(shape, np.float32) for _ in range(3))
-    for row, ((_, _, step), length) in enumerate(zip(rows, lengths, strict=True)):
-        mask[row, :length] = 1
-        reward[row, max(length - 1, 0)] = step["reward"]
-        values = step.get("token_value", step["value"])
-        value[row, : length if "token_value" in step else None] = values
     options = options_of(entry, config)
-    official = entry.name == config.credit.estimator and config.credit.official
+    own = entry.name == config.credit.estimator
+    official = own and config.credit.official
+    tables, columns = _arrays(episodes)
     inputs: dict[str, Any] = {}
     if entry.critic != "none":
-        inputs["value_BL"] = value
+        inputs["value_BL"] = tables["value"]
         if not official:
-            last = [t == len(episodes[e]["steps"]) - 1 for e, t, _ in rows]
-            ends = [
-                episodes[e] if at else {}
-                for (e, _, _), at in zip(rows, last, strict=True)
-            ]
-            inputs["truncated_B"] = np.array([bool(e.get("truncated")) for e in ends])
-            inputs["next_value_B"] = np.array(
-                [e.get("next_value", 0.0) for e in ends], np.float32
-            )
+            inputs |= {f"{x}_B": columns[x] for x in ("truncated", "next_value")}
     if entry.needs_groups:
-        inputs["group_id_B"] = np.array([episodes[e]["group"] for e, _, _ in rows])
+        inputs["group_id_B"] = columns["group_id"]
     if entry.needs_state_keys:
-        inputs["state_key_B"] = np.array([s["state_key"] for _, _, s in rows])
+        inputs["state_key_B"] = columns["state_key"]
     if entry.needs_branching:
-        inputs["branch_advantage_B"] = np.array(
-            [s["branch_advantage"] for _, _, s in rows], np.float32
-        )
+        inputs["branch_advantage_B"] = columns["branch_advantage"]
     advantage_BL, _ = credit.from_rows(
         entry.name,
-        reward,
-        mask,
-        np.array([e for e, _, _ in rows]),
-        np.array([t for _, t, _ in rows]),
+        tables["reward"],
+        tables["mask"],
+        columns["traj_id"],
+        columns["step_index"],
         **inputs,
         **options,
         official=official,
         normalise="none",
     )
-    by_token = [
-        x[:n].tolist() for x, n in zip(np.asarray(advantage_BL), lengths, strict=True)
+    rows = iter(np.asarray(advantage_BL))
+    nested = [
+        [next(rows)[: num_tokens(step)].tolist() for step in episode["steps"]]
+        for episode in episodes
     ]
-    nested: list[list[list[float]]] = [[] for _ in episodes]
-    for (e, _, _), tokens in zip(rows, by_token, strict=True):
-        nested[e].append(tokens)
     return Recredit(
         estimator=entry.name,
         settings=", ".join(f"{name}={x}" for name, x in options.items()),
-        own=entry.name == config.credit.estimator,
+        own=own,
         steps=[
             [float(np.mean(x)) if x else 0.0 for x in episode] for episode in nested
         ],
         tokens=nested if entry.level == "token" else None,
     )
+
+
+def _arrays(episodes: Sequence[Episode]) -> tuple[dict, dict]:
+    """Tables [B, L] and columns [B] of all steps, in order.
+
+    B and L are rounded up, so that files of about one size share a compiled program:
+    a row of padding is a trajectory and a group of its own, without tokens.
+    """
+    steps = [step for episode in episodes for step in episode["steps"]]
+    lengths = [num_tokens(step) for step in steps]
+    shape = (_up(len(steps), ROWS), _up(max(lengths), PLACES))
+    tables = {x: np.zeros(shape, np.float32) for x in ("mask", "reward", "value")}
+    for row, (step, length) in enumerate(zip(steps, lengths, strict=True)):
+        tables["mask"][row, :length] = 1
+        tables["reward"][row, max(length - 1, 0)] = step["reward"]
+        every = "token_value" in step
+        tables["value"][row, : length if every else None] = (
+            step["token_value"] if every else step["value"]
+        )
+    columns: dict[str, list] = collections.defaultdict(list)
+    for number, episode in enumerate(episodes):
+        for index, step in enumerate(episode["steps"]):
+            is_last = index == len(episode["steps"]) - 1
+            columns["traj_id"].append(number)
+            columns["step_index"].append(index)
+            columns["group_id"].append(episode["group"])
+            columns["state_key"].append(step.get("state_key", 0))
+            columns["branch_advantage"].append(step.get("branch_advantage", np.nan))
+            columns["truncated"].append(is_last and episode["truncated"])
+            beyond = episode.get("next_value", 0.0) if is_last else 0.0
+            columns["next_value"].append(beyond)
+    empty = {"step_index": 0, "truncated": False, "next_value": 0.0}
+    for row in range(len(steps), shape[0]):
+        alone = dict.fromkeys(("traj_id", "group_id", "state_key"), -1 - row)
+        for name, value in ({"branch_advantage": 0.0} | empty | alone).items():
+            columns[name].append(value)
+    kinds = {"next_value": np.float32, "branch_advantage": np.float32}
+    return tables, {k: np.array(x, kinds.get(k)) for k, x in columns.items()}
+
+
+def _up(count: int, unit: int) -> int:
+    """The next power of two times `unit` that is at least `count`."""
+    while unit < count:
+        unit *= 2
+    return unit
