@@ -54,6 +54,13 @@ def of_episodes(
     return found, left_out
 
 
+def allowed(
+    episodes: Sequence[Episode], config: ml_collections.ConfigDict
+) -> list[str]:
+    """Names of the estimators that `of_episodes` would work out."""
+    return [n for n in credit.names() if not _missing(credit.get(n), episodes, config)]
+
+
 def options_of(entry: Estimator, config: ml_collections.ConfigDict) -> records.Record:
     """Settings of an estimator: the run's if it is the run's own, else its preset's."""
     if entry.name == config.credit.estimator:

@@ -12,7 +12,7 @@ from steppo_jax.study.run import Run
 from steppo_jax.study.statistics import iqm_interval
 
 # What a method brings along: they follow the estimator and the ratio, and are no
-# setting of the experiment. (Learning rates and sizes are not among them.)
+# setting of the experiment.
 FOLLOWING = (
     "credit.normalise",
     "credit.divide_by_std",

@@ -36,7 +36,7 @@ class Missing:
     command: str  # that makes the runs
 
     def text(self) -> str:
-        return f"{self.name}: skipped, it needs {self.needs}; make them with {self.command}"
+        return f"{self.name}: skipped, it needs {self.needs}; command: {self.command}"
 
 
 def cell(value: Any) -> str:

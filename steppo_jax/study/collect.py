@@ -121,7 +121,7 @@ def of_folder(folder: pathlib.Path) -> Run:
             "packages": record.get("packages", {}),
             "python": record.get("python"),
             "devices": record.get("devices", []),
-            **{k: record[k] for k in ("command", "ran") if k in record},
+            **{k: record[k] for k in ("command", "lanes") if k in record},
         },
         every=every,
         metrics=thinned(lines, every),

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import scipy.optimize
+import scipy.special
 import scipy.stats
 
 from steppo_jax.intervals import LEVEL, Interval, mean_t
@@ -83,13 +84,18 @@ def detectable(std: float, pairs: int, level: float = LEVEL, power: float = POWE
     if std == 0:
         return 0.0
     free = pairs - 1
-    reach = scipy.stats.t.ppf((1 + level) / 2, free)
+    reach = scipy.stats.t.ppf((1 + level) / 2, free) / math.sqrt(free)
 
     def excess(shift: float) -> float:
-        above = scipy.stats.nct.sf(reach, free, shift)
-        return above + scipy.stats.nct.cdf(-reach, free, shift) - power
+        # SciPy's own noncentral t is NaN for large shifts, so: over the sample's spread.
+        def seen(spread: float) -> float:
+            return scipy.special.ndtr(shift - reach * spread) + scipy.special.ndtr(
+                -shift - reach * spread
+            )
 
-    shift = scipy.optimize.brentq(excess, 0.0, 50.0 + 10 * reach)
+        return scipy.stats.chi(free).expect(seen) - power
+
+    shift = scipy.optimize.brentq(excess, 0.0, 2 * reach * math.sqrt(free) + 5)
     return float(shift * std / math.sqrt(pairs))
 
 
@@ -118,13 +124,11 @@ class Comparison:
     def text(self, what: str = "") -> str:
         """One line for people."""
         seeds = f"{self.seeds} paired seed" + ("s" if self.seeds != 1 else "")
-        line = f"{self.a} − {self.b}{what}: {self.difference.text('+.3f')} ({seeds})"
-        line += f", P(improvement) {self.improvement:.2f}"
+        difference = self.difference.text("+.3f").replace("-", "−")
+        line = f"{self.a} − {self.b}{what}: {difference} ({seeds})"
+        line += f", P(first > second) {self.improvement:.2f}"
         if not math.isnan(self.detectable):
-            line += (
-                f"; these runs could have shown a difference of {self.detectable:.3f} "
-                f"({POWER:.0%} power)"
-            )
+            line += f", smallest detectable difference {self.detectable:.3f}"
         return f"{line} → {self.verdict}."
 
 
