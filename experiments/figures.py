@@ -18,10 +18,10 @@ import pathlib
 from absl import flags
 
 from experiments import entry, retrace
-from steppo_jax import figure_page
 from steppo_jax.errors import Refused
-from steppo_jax.figures import files, registry
+from steppo_jax.figures import files, page, registry
 from steppo_jax.figures.result import Missing, Result
+from steppo_jax.pages import rendering
 from steppo_jax.study import finding
 from steppo_jax.study.run import Run
 
@@ -46,12 +46,12 @@ def draw(runs: list[Run], out: pathlib.Path, names: list[str]) -> None:
             continue
         figure = found.draw()
         files.write(found, out, figure)
-        results.append((found, files.svg_text(figure)))
+        results.append((found, rendering.svg_text(figure)))
         print(f"{name}: {found.shows}", flush=True)
         for line in found.comparisons:
             print(f"  {line}", flush=True)
     out.mkdir(parents=True, exist_ok=True)
-    figure_page.write(out / "report.html", runs, results, missing)
+    page.write(out / page.NAME, runs, results, missing)
     print(f"{len(results)} figures and report.html are in {out}")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from steppo_jax import recredit, settings
@@ -20,7 +21,8 @@ COMMAND = (
     "python -m experiments.train --config=configs/household.py:ppo "
     "--config.rollout.groups=8 --config.rollout.group_size=8 --workdir=RUNS/case"
 )
-LONGEST = 60  # characters of a response beside its bar
+LONGEST = 44  # characters of a response beside its row
+COLOURS = LinearSegmentedColormap.from_list("credit", ["#d9641e", "white", "#2c6fb3"])
 
 
 def config_of(run: Run):
@@ -90,8 +92,8 @@ def make(runs: Sequence[Run]) -> Result | Missing:
         title=f"One episode of {run.environment} under {len(estimates)} estimators",
         shows=(
             f"{len(rows)} steps ({end}) of {run.cell}, seed {run.seed}: value of each "
-            f"step and its advantage by {joined([e.estimator for e in estimates])}, not "
-            f"normalised. Steps with a positive advantage: {joined(told)}."
+            f"step and its advantage by {joined([e.estimator for e in estimates])}, "
+            f"not normalised. Steps with a positive advantage: {joined(told)}."
         ),
         limits=(
             "One episode shows how estimators differ, not which is right. All of them "
@@ -122,41 +124,51 @@ def _short(step: Mapping[str, Any]) -> str:
 
 def draw(run: Run, episode, estimates: Sequence[Recredit], place: int) -> Figure:
     count = len(episode["steps"])
-    with_critic = run.settings["critic.kind"] != "none"
-    columns = ([("value", None)] if with_critic else []) + [
-        (e.estimator, e) for e in estimates
-    ]
-    figure, axes = drawing.canvas(
-        1, len(columns), width=1.35, height=1.5 + 0.26 * count, sharey=True
+    columns = [(_name(e), np.array(e.steps[place]), _largest(e)) for e in estimates]
+    if run.settings["critic.kind"] != "none":
+        values = np.array([_value(s) for s in episode["steps"]])
+        columns.insert(0, ("value", values, max(1e-9, np.abs(values).max())))
+    figure = Figure(
+        figsize=(3.4 + 0.72 * len(columns), 1.7 + 0.25 * count), layout="constrained"
     )
-    width = figure.get_size_inches()[0] + 3.6  # room for the responses
-    figure.set_size_inches(width, figure.get_size_inches()[1])
-    steps = np.arange(count)
-    for each, (name, estimate) in zip(axes[0], columns, strict=True):
-        if estimate is None:
-            values = np.array([_value(s) for s in episode["steps"]])
-            each.barh(steps, values, color=drawing.QUIET, height=0.7)
-        else:
-            values = np.array(estimate.steps[place])
-            colours = [
-                drawing.COLOURS[2] if v > 0 else drawing.COLOURS[1] for v in values
-            ]
-            each.barh(steps, values, color=colours, height=0.7)
-            reach = max(1e-9, np.abs(values).max()) * 1.1
-            each.set_xlim(-reach, reach)
-        each.axvline(0, color="black", lw=0.6)
-        label = name.replace("_", "\n", 1) + (" *" if estimate and estimate.own else "")
-        each.set_title(label, fontsize=8)
-        each.tick_params(axis="x", labelsize=6)
+    axes = figure.subplots()
+    shades = np.stack([x / scale for _, x, scale in columns], axis=1)
+    if columns[0][0] == "value":
+        shades[:, 0] = 0  # a value praises or blames nothing
+    axes.imshow(shades, cmap=COLOURS, vmin=-1, vmax=1, aspect="auto")
+    for j, (_, numbers, _) in enumerate(columns):
+        for i, x in enumerate(numbers):
+            strong = abs(shades[i, j]) > 0.75
+            axes.text(
+                j,
+                i,
+                sign(x, "+.2f" if j or columns[0][0] != "value" else ".2f"),
+                ha="center",
+                va="center",
+                fontsize=7,
+                color="white" if strong else "black",
+            )
+    axes.set_xticks(
+        range(len(columns)), [name for name, _, _ in columns], rotation=35, ha="left"
+    )
     names = [f"{t + 1}  {_short(s)}" for t, s in enumerate(episode["steps"])]
-    axes[0, 0].set_yticks(steps, names, fontsize=7)
-    axes[0, 0].invert_yaxis()
+    axes.set_yticks(range(count), names)
     heading = (
         f"{run.environment}, {run.cell}, seed {run.seed}: return "
-        f"{sign(episode['return'], '.3g')}. Each column has its own scale; * trained with"
+        f"{episode['return']:.3g}. Shade: share of the column's largest; * trained with"
     )
     drawing.finish(figure, heading)
-    for each in axes[0]:
-        each.tick_params(axis="x", labelsize=6)
-    axes[0, 0].tick_params(axis="y", labelsize=7)
+    axes.xaxis.tick_top()
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0, labelsize=7.5)
     return figure
+
+
+def _name(e: Recredit) -> str:
+    return e.estimator + (" *" if e.own else "")
+
+
+def _largest(e: Recredit) -> float:
+    """Of the whole group, so that an episode of small credit looks pale."""
+    return max([1e-9, *(abs(a) for episode in e.steps for a in episode)])

@@ -82,12 +82,13 @@ def make(runs: Sequence[Run]) -> Result | Missing:
         for r in RATIOS
     )
     environment = rows[0]["environment"]
+    seeds = seeds_text(list(cells.values()))
     return Result(
         name=NAME,
         title=f"Credit × ratio on {environment}",
         shows=(
-            f"Success on {PANEL} of the four combinations, {seeds_text(list(cells.values()))}"
-            f" each. Mean effect of step over token, paired by seed: {told}."
+            f"Success on {PANEL} of the four combinations, {seeds} each. "
+            f"Mean effect of step over token, paired by seed: {told}."
         ),
         limits=(
             f"One environment, one (γ, λ), one clip per ratio ({clips}): another clip "

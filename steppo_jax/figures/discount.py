@@ -1,4 +1,4 @@
-"""Figure 5: sensitivity to γ, and the heat map γ × λ of each method (method.md §4.4)."""
+"""Figure 5: sensitivity to γ, a heat map γ × λ of each method (method.md §4.4)."""
 
 from __future__ import annotations
 

@@ -57,6 +57,7 @@ def finish(figure: Figure, heading: str | None = None) -> Figure:
             continue
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25, lw=0.6)
+        axes.set_axisbelow(True)
         axes.tick_params(labelsize=8)
         axes.xaxis.label.set_size(9)
         axes.yaxis.label.set_size(9)

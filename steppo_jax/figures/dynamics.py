@@ -101,14 +101,14 @@ def make(runs: Sequence[Run]) -> Result | Missing:
         name=NAME,
         title="Training dynamics",
         shows=(
-            "Training success against episodes and against seconds, the critic's squared "
-            f"error per element and its explained variance; "
-            f"{seeds_text([c for cells in found.values() for c in cells])}, thick lines "
-            f"are means over seeds. Last tenth of training: {'; '.join(told)}."
+            "Training success against episodes and against seconds, the critic's "
+            f"squared error per element and its explained variance; "
+            f"{seeds_text([c for cells in found.values() for c in cells])}, thick "
+            f"lines are means over seeds. Last tenth of training: {'; '.join(told)}."
         ),
         limits=(
-            "A smaller critic error is not a better critic where targets differ: a token "
-            "critic fits other targets, at other places, than a step critic. Seconds "
+            "A smaller critic error is not a better critic where targets differ: a "
+            "token critic fits other targets, at other places, than a step critic. Seconds "
             "were taken on a machine that other work shared."
         ),
         rows=rows,

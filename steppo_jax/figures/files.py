@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import pathlib
 import textwrap
 
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 from steppo_jax import records
 from steppo_jax.figures.result import Result, csv_text
 from steppo_jax.intervals import LEVEL
+from steppo_jax.pages.rendering import PARAMETERS, svg_text
 from steppo_jax.study.statistics import POWER
 
 WIDTH = 88
@@ -20,19 +20,6 @@ COMPARED = (
     f"number; the smallest detectable difference is the one that so many pairs would "
     f"find with {POWER:.0%} power."
 )
-PARAMETERS = {
-    "svg.hashsalt": "steppo_jax",  # else the same data gives another SVG every time
-    "svg.fonttype": "none",  # text stays text: small, and it can be selected
-    "font.family": ["DejaVu Sans"],
-}
-
-
-def svg_text(figure: Figure) -> str:
-    """The picture as SVG, the same bytes for the same figure."""
-    file = io.StringIO()
-    with matplotlib.rc_context(PARAMETERS):
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    return file.getvalue()
 
 
 def text_of(result: Result) -> str:

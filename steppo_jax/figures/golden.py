@@ -110,7 +110,8 @@ def make(runs: Sequence[Run]) -> Result | Missing:
         title="Difficulty: success and extra steps by golden steps",
         shows=(
             f"Success on {PANEL} and steps beyond the golden number, by golden number, "
-            f"{seeds_text(cells)}. Change of success per golden step: {'; '.join(told)}."
+            f"{seeds_text(cells)}. Change of success per golden step: "
+            f"{'; '.join(told)}."
         ),
         limits=(
             "Extra steps count solved tasks only, so a method that solves harder tasks "
@@ -129,7 +130,7 @@ def draw(found: dict[str, tuple[list[tuple[int, int]], list[Cell]]]) -> Figure:
     for column, (environment, (ranges, cells)) in enumerate(found.items()):
         for number, cell in enumerate(cells):
             colour, mark = look[cell.label]
-            aside = 0.07 * (number - (len(cells) - 1) / 2)
+            aside = 0.045 * (number - (len(cells) - 1) / 2)
             for row in (0, 1):
                 seen = [
                     over_seeds([of_bin(run, *r)[row] for run in cell.runs])

@@ -1,4 +1,4 @@
-"""Figure 1: methods × environments × panels, with intervals (method.md §4.1's shape)."""
+"""Figure 1: methods × environments × panels, with intervals (method.md §4.1)."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ def tables(runs: Sequence[Run]) -> dict[str, dict[str, Cell]]:
             name = preset_of(cell.runs[0])
             if name not in table or len(cell.runs) > len(table[name].runs):
                 table[name] = Cell(name, cell.runs)
-        found[environment] = table
+        order = sorted(table, key=list(methods.METHODS).index)
+        found[environment] = {name: table[name] for name in order}
     return found
 
 
@@ -162,7 +163,7 @@ def make(runs: Sequence[Run]) -> Result | Missing:
             "of these leads are more than chance."
         ),
         limits=(
-            "It does not show a ranking where intervals overlap, nor tuned methods: each "
+            "A ranking where intervals overlap, and tuned methods: each "
             "has its preset, and group methods meet fewer tasks in the same episodes. "
             "Cost stands beside every row; equal episodes are not equal compute."
         ),
@@ -196,23 +197,16 @@ def draw(found: dict[str, dict[str, Cell]]) -> Figure:
                     capsize=3,
                     ms=6,
                     zorder=3,
+                    label=name,
                 )
             top.scatter(
                 [place + 0.18] * len(values), values, s=7, color=colour, alpha=0.5
             )
-            bottom.annotate(
-                name,
-                (table[name].mean(seconds) / 60, at.value),
-                xytext=(5, 4),
-                textcoords="offset points",
-                fontsize=7,
-                color=colour,
-            )
         top.set_xticks(range(len(here)), here, rotation=40, ha="right")
         top.set_xlim(-0.5, len(here) - 0.5)
         top.set_title(environment, fontsize=9, loc="left")
-        bottom.set(xlabel="minutes of rollout and update", xlim=(0, None))
-        bottom.margins(x=0.25)
+        bottom.set(xlabel="minutes of rollout and update")
+        bottom.set_xlim(0, 1.15 * bottom.dataLim.x1)
         for each in (top, bottom):
             each.set_ylim(-0.02, 1.02)
     axes[0, 0].set_ylabel(f"success, {PANEL}")
@@ -220,4 +214,7 @@ def draw(found: dict[str, dict[str, Cell]]) -> Figure:
     heading = (
         "Success after training: mean and 95 % t interval over seeds, dots are seeds"
     )
-    return drawing.finish(figure, heading)
+    drawing.finish(figure, heading)
+    most = max(range(len(found)), key=lambda i: len(list(found.values())[i]))
+    drawing.legend_below(figure, axes[1, most], columns=6)
+    return figure

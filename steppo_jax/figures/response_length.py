@@ -60,7 +60,7 @@ class Point:
 def implied_length(step: Cell, token: Cell) -> float | None:
     """L with γ_token = γ_step^(1/L) and λ likewise; None if the two disagree.
 
-    Where γ_step = γ_token = 1 the λ alone say it. L = 1 is no match but the same number.
+    Where γ_step = γ_token = 1 the λ alone say it. L = 1 is no match.
     """
     found = []
     for name in ("credit.gamma", "credit.lam"):
@@ -108,10 +108,11 @@ def _fixed(steps, tokens):
     """The pair with equal γ and λ that is nearest to the presets' (.99, .95)."""
     found = [(s, t) for s in steps for t in tokens if _numbers(s) == _numbers(t)]
     found = [p for p in found if None not in _numbers(p[0])]
-    far = lambda p: (
-        abs(p[0].settings["credit.gamma"] - 0.99)
-        + abs(p[0].settings["credit.lam"] - 0.95)
-    )
+
+    def far(pair) -> float:
+        gamma, lam = _numbers(pair[0])
+        return abs(gamma - 0.99) + abs(lam - 0.95)
+
     return min(found, key=far, default=None)
 
 
@@ -169,8 +170,8 @@ def make(runs: Sequence[Run]) -> Result | Missing:
             f"{'; '.join(told)}."
         ),
         limits=(
-            "Thoughts here are free tokens without meaning of their own, not reasoning. "
-            "The measured length falls below the allowed one as a policy learns; it "
+            "Thoughts here are free tokens without meaning of their own, not "
+            "reasoning. The measured length, often below the allowed one, "
             "stands in the table. “Best” is chosen among the (γ, λ) that were run."
             + (f" Without runs: {', '.join(missing)}." if missing else "")
         ),
@@ -221,10 +222,12 @@ def draw(points: Sequence[Point]) -> Figure:
     for column, case in enumerate(cases):
         here = [p for p in points if p.case == case]
         places = range(len(here))
-        for name, side in zip(CREDITS, ("step", "token"), strict=True):
+        for aside, name, side in zip(
+            (-0.02, 0.02), CREDITS, ("step", "token"), strict=True
+        ):
             seen = [getattr(p, side).interval() for p in here]
             axes[0, column].errorbar(
-                places,
+                [x + aside for x in places],
                 [i.value for i in seen],
                 yerr=drawing.bars(
                     *([getattr(i, n) for i in seen] for n in ("value", "low", "high"))

@@ -20,8 +20,8 @@ from steppo_jax.study.statistics import compare
 
 NAME = "sweeps"
 COMMAND = (
-    "python -m experiments.ablate --config=configs/ablations/{episode_length,group_size}"
-    ".py --workdir=DIR"
+    "python -m experiments.ablate --config=configs/ablations/group_size.py "
+    "--workdir=DIR (or episode_length.py)"
 )
 
 
@@ -148,12 +148,12 @@ def make(runs: Sequence[Run]) -> Result | Missing:
         name=NAME,
         title=f"Sweeps on {joined(sorted({c.environment for c in cells}))}",
         shows=(
-            f"Success on {PANEL} after equal episodes, and training success after equal "
-            f"seconds; {seeds_text(cells)}. {'; '.join(told)}."
+            f"Success on {PANEL} after equal episodes, and training success after "
+            f"equal seconds; {seeds_text(cells)}. {'; '.join(told)}."
         ),
         limits=(
-            "Equal compute reads the training curve, which no panel was played along. A "
-            "step limit changes the task too: success within 10 steps is not success "
+            "Equal compute reads the training curve, which no panel was played along. "
+            "A step limit changes the task too: success within 10 steps is not success "
             "within 20. Highest means are not wins where intervals overlap."
         ),
         rows=rows,
@@ -168,7 +168,8 @@ def draw(found: Sequence[Sweep]) -> Figure:
         look = drawing.colours(sweep.methods)
         for column in (0, 1):
             each = axes[row, column]
-            for method in sweep.methods:
+            for number, method in enumerate(sweep.methods):
+                aside = 0.05 * (number - (len(sweep.methods) - 1) / 2)
                 values = sorted(v for m, v in sweep.cells if m == method)
                 cells = [sweep.cells[method, v] for v in values]
                 seen = [
@@ -176,7 +177,7 @@ def draw(found: Sequence[Sweep]) -> Figure:
                     for c in cells
                 ]
                 each.errorbar(
-                    [sweep.values.index(v) for v in values],
+                    [sweep.values.index(v) + aside for v in values],
                     [i.value for i in seen],
                     yerr=drawing.bars(
                         *(

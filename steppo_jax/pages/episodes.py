@@ -7,7 +7,7 @@ from typing import Any
 
 import ml_collections
 
-from steppo_jax import recredit, records, trajectories
+from steppo_jax import records, recredit, trajectories
 from steppo_jax.recredit import Recredit
 
 MOST = 8  # episodes of a file
@@ -75,13 +75,14 @@ def _short(value: float) -> float:
 
 
 def _shown(episode: recredit.Episode) -> dict[str, Any]:
+    task = (episode["steps"][0]["observation"].splitlines() or [""])[0]
     steps = []
     for step in episode["steps"]:
         words = step["response"].split()
         values = step.get("token_value")
         steps.append(
             {
-                "observation": step["observation"],
+                "observation": _flowing(step["observation"], task),
                 "words": words,
                 # Coloured one by one only where a word is a token.
                 "whole": len(words) == recredit.num_tokens(step),
@@ -89,10 +90,16 @@ def _shown(episode: recredit.Episode) -> dict[str, Any]:
                 "value": values[0] if values else step["value"],
             }
         )
-    lines = episode["steps"][0]["observation"].splitlines() or [""]
     return {
-        "task": lines[0],
+        "task": task,
         "return": episode["return"],
         "end": "ended by the task" if episode["terminated"] else "cut by the limit",
         "steps": steps,
     }
+
+
+def _flowing(observation: str, task: str) -> str:
+    """The lines one after the other, without the task, which heads the episode."""
+    lines = observation.splitlines()
+    kept = lines[1:] if lines[:1] == [task] else lines
+    return " ".join(x if x[-1:] in ".:;,!?" else f"{x} ·" for x in kept).rstrip(" ·")

@@ -87,7 +87,7 @@ def detectable(std: float, pairs: int, level: float = LEVEL, power: float = POWE
     reach = scipy.stats.t.ppf((1 + level) / 2, free) / math.sqrt(free)
 
     def excess(shift: float) -> float:
-        # SciPy's own noncentral t is NaN for large shifts, so: over the sample's spread.
+        # SciPy's noncentral t is NaN for large shifts, so: over the sample's spread.
         def seen(spread: float) -> float:
             return scipy.special.ndtr(shift - reach * spread) + scipy.special.ndtr(
                 -shift - reach * spread
@@ -124,7 +124,10 @@ class Comparison:
     def text(self, what: str = "") -> str:
         """One line for people."""
         seeds = f"{self.seeds} paired seed" + ("s" if self.seeds != 1 else "")
-        difference = self.difference.text("+.3f").replace("-", "−")
+        difference = f"{self.difference.value:+.3f}"
+        if not math.isnan(self.difference.low):
+            difference = self.difference.text("+.3f")
+        difference = difference.replace("-", "−")
         line = f"{self.a} − {self.b}{what}: {difference} ({seeds})"
         line += f", P(first > second) {self.improvement:.2f}"
         if not math.isnan(self.detectable):
