@@ -108,8 +108,8 @@ def make(runs: Sequence[Run]) -> Result | Missing:
         ),
         limits=(
             "A smaller critic error is not a better critic where targets differ: a "
-            "token critic fits other targets, at other places, than a step critic. Seconds "
-            "were taken on a machine that other work shared."
+            "token critic fits other targets, at other places, than a step critic. "
+            "Seconds were taken on a machine that other work shared."
         ),
         rows=rows,
         draw=lambda: draw(found),
