@@ -8,6 +8,7 @@ improvement are those of R. Agarwal et al. 2021 (arXiv 2108.13264), whose packag
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -72,7 +73,9 @@ def improvement(x: Sequence[float], y: Sequence[float]) -> float:
     return float(result.statistic) / (len(x) * len(y))
 
 
-def detectable(std: float, pairs: int, level: float = LEVEL, power: float = POWER):
+def detectable(
+    std: float, pairs: int, level: float = LEVEL, power: float = POWER
+) -> float:
     """Smallest true difference that a paired t test of so many pairs finds.
 
     Two-sided at 1 − level, with the given power, for pair differences of standard
@@ -83,20 +86,24 @@ def detectable(std: float, pairs: int, level: float = LEVEL, power: float = POWE
         return math.nan
     if std == 0:
         return 0.0
+    return _shift(pairs, level, power) * std / math.sqrt(pairs)
+
+
+@functools.cache
+def _shift(pairs: int, level: float, power: float) -> float:
+    """The noncentrality at which the test has that power."""
     free = pairs - 1
     reach = scipy.stats.t.ppf((1 + level) / 2, free) / math.sqrt(free)
 
     def excess(shift: float) -> float:
         # SciPy's noncentral t is NaN for large shifts, so: over the sample's spread.
         def seen(spread: float) -> float:
-            return scipy.special.ndtr(shift - reach * spread) + scipy.special.ndtr(
-                -shift - reach * spread
-            )
+            above = scipy.special.ndtr(shift - reach * spread)
+            return above + scipy.special.ndtr(-shift - reach * spread)
 
         return scipy.stats.chi(free).expect(seen) - power
 
-    shift = scipy.optimize.brentq(excess, 0.0, 2 * reach * math.sqrt(free) + 5)
-    return float(shift * std / math.sqrt(pairs))
+    return float(scipy.optimize.brentq(excess, 0.0, 2 * reach * math.sqrt(free) + 5))
 
 
 @dataclasses.dataclass(frozen=True)
