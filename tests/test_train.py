@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from configs import household
-from steppo_jax import programs, recredit, records, run_record, train
+from steppo_jax import programs, records, recredit, run_record, train
 from steppo_jax.errors import Refused
 from tests import compiling
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from steppo_jax import records
 from steppo_jax.errors import Refused
-from steppo_jax.settings import history
+from steppo_jax.settings import FIELDS, history
 from steppo_jax.study.run import FORMAT, SEED_FIELDS, Evaluation, Run
 
 SUFFIX = ".jsonl"
@@ -101,7 +101,7 @@ def read(path: pathlib.Path) -> Run:
     ]
     return Run(
         cell=head["cell"],
-        settings=history.completed(head["settings"]),
+        settings=_settings(path, head["settings"]),
         origin=head["origin"],
         every=head["every"],
         metrics=metrics,
@@ -109,6 +109,18 @@ def read(path: pathlib.Path) -> Run:
         evaluations=tuple(played),
         episodes=tuple(x["episode"] for x in lines if "episode" in x),
     )
+
+
+def _settings(path: pathlib.Path, stored: records.Record) -> records.Record:
+    """The stored settings in the order of the tree, younger fields as they were."""
+    given = history.completed(stored)
+    if set(given) != set(FIELDS):
+        odd = ", ".join(sorted(set(given) ^ set(FIELDS)))
+        raise Refused(
+            f"{path} was written by other code: settings {odd}; read it with the "
+            "commit that wrote it"
+        )
+    return {name: given[name] for name in FIELDS}
 
 
 def name_of(run: Run, others: list[Run]) -> str:

@@ -144,6 +144,18 @@ def test_nothing_to_read_is_refused_with_a_remedy(tmp_path):
         finding.load(tmp_path, print)
 
 
+def test_settings_that_this_code_does_not_know_are_refused(tmp_path):
+    run = made_up.run()
+    odd = dataclasses.replace(run, settings={**run.settings, "credit.wings": 2})
+    (tmp_path / "a.jsonl").write_text(store.dumps(odd))
+    with pytest.raises(Refused, match=r"settings credit\.wings"):
+        store.read(tmp_path / "a.jsonl")
+    younger = {k: v for k, v in run.settings.items() if k != "critic.scale"}
+    old = dataclasses.replace(run, settings=younger)
+    (tmp_path / "a.jsonl").write_text(store.dumps(old))
+    assert store.read(tmp_path / "a.jsonl").settings == run.settings
+
+
 def test_names_that_clash_are_told_apart(tmp_path):
     one = made_up.run("steppo")
     two = made_up.run("steppo", credit__gamma=1.0)
