@@ -86,7 +86,10 @@ def make(runs: Sequence[Run]) -> Result | Missing:
         )
     end = "solved" if _returned(episode) else "not solved"
     told = [_signs(e, place) for e in estimates]
-    without = "; ".join(f"{name}: {why}" for name, why in left_out.items())
+    by_reason: dict[str, list[str]] = {}
+    for name, why in left_out.items():
+        by_reason.setdefault(why, []).append(name)
+    without = "; ".join(f"{joined(names)}: {w}" for w, names in by_reason.items())
     return Result(
         name=NAME,
         title=f"One episode of {run.environment} under {len(estimates)} estimators",
@@ -129,7 +132,8 @@ def draw(run: Run, episode, estimates: Sequence[Recredit], place: int) -> Figure
         values = np.array([_value(s) for s in episode["steps"]])
         columns.insert(0, ("value", values, max(1e-9, np.abs(values).max())))
     figure = Figure(
-        figsize=(3.4 + 0.72 * len(columns), 1.7 + 0.25 * count), layout="constrained"
+        figsize=(max(6.5, 3.4 + 0.72 * len(columns)), 1.9 + 0.25 * count),
+        layout="constrained",
     )
     axes = figure.subplots()
     shades = np.stack([x / scale for _, x, scale in columns], axis=1)
@@ -155,7 +159,7 @@ def draw(run: Run, episode, estimates: Sequence[Recredit], place: int) -> Figure
     axes.set_yticks(range(count), names)
     heading = (
         f"{run.environment}, {run.cell}, seed {run.seed}: return "
-        f"{episode['return']:.3g}. Shade: share of the column's largest; * trained with"
+        f"{episode['return']:.3g}\nshade: share of the column's largest; * trained with"
     )
     drawing.finish(figure, heading)
     axes.xaxis.tick_top()

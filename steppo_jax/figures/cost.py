@@ -115,7 +115,7 @@ def draw(found: dict[str, list[Cell]]) -> Figure:
     axes[0, 0].set_xlabel("seconds per iteration (median)")
     axes[0, 1].set_xlabel("response tokens per iteration")
     drawing.finish(figure)
-    drawing.legend_below(figure, axes[0, 0])
+    drawing.legend_below(figure)
     return figure
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 INK, QUIET = "#1f3b5c", "#6b7785"
@@ -64,15 +63,18 @@ def finish(figure: Figure, heading: str | None = None) -> Figure:
     return figure
 
 
-def legend_below(figure: Figure, axes: Axes, columns: int = 4) -> None:
-    """One legend for the whole figure, under it."""
-    handles, labels = axes.get_legend_handles_labels()
-    if handles:
+def legend_below(figure: Figure, columns: int = 6) -> None:
+    """One legend for the whole figure, under it: every label once."""
+    found = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    if found:
         figure.legend(
-            handles,
-            labels,
+            found.values(),
+            found.keys(),
             loc="outside lower center",
-            ncols=min(columns, len(labels)),
+            ncols=min(columns, len(found)),
             frameon=False,
             fontsize=8,
         )

@@ -109,7 +109,7 @@ def make(runs: Sequence[Run]) -> Result | Missing:
         limits=(
             "A smaller critic error is not a better critic where targets differ: a "
             "token critic fits other targets, at other places, than a step critic. "
-            "Seconds were taken on a machine that other work shared."
+            "Seconds hold compilation, on machines that other work may have shared."
         ),
         rows=rows,
         draw=lambda: draw(found),
@@ -153,7 +153,7 @@ def draw(found: dict[str, list[Cell]]) -> Figure:
             if name == metrics.EXPLAINED_VARIANCE:
                 each.set_ylim(-0.5, 1)
     drawing.finish(figure)
-    drawing.legend_below(figure, axes[0, 0], columns=6)
+    drawing.legend_below(figure)
     return figure
 
 

@@ -161,5 +161,5 @@ def draw(found: dict[str, tuple[list[tuple[int, int]], list[Cell]]]) -> Figure:
     axes[0, 0].set_ylabel(f"success, {PANEL}")
     axes[1, 0].set_ylabel("extra steps of solved tasks")
     drawing.finish(figure)
-    drawing.legend_below(figure, axes[0, 0], columns=6)
+    drawing.legend_below(figure)
     return figure

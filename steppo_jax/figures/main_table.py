@@ -160,7 +160,7 @@ def make(runs: Sequence[Run]) -> Result | Missing:
         shows=(
             f"Success after training on the {PANEL} panels, {seeds_text(cells)} per "
             f"method. The highest mean: {joined(highest)}; the comparisons say which "
-            "of these leads are more than chance."
+            "of these leads the seeds support."
         ),
         limits=(
             "A ranking where intervals overlap, and tuned methods: each "
@@ -215,6 +215,5 @@ def draw(found: dict[str, dict[str, Cell]]) -> Figure:
         "Success after training: mean and 95 % t interval over seeds, dots are seeds"
     )
     drawing.finish(figure, heading)
-    most = max(range(len(found)), key=lambda i: len(list(found.values())[i]))
-    drawing.legend_below(figure, axes[1, most], columns=6)
+    drawing.legend_below(figure)
     return figure

@@ -21,12 +21,28 @@ from steppo_jax import (
 from steppo_jax.errors import Refused
 from steppo_jax.study.run import Evaluation, Run
 
-POINTS = 200  # entries of a metric at most: a curve needs no more
+POINTS = 60  # entries of a metric at most: a curve needs no more
 DIGITS = 5  # significant ones of a metric
+SECONDS = ("time/rollout_seconds", "time/update_seconds")
+KEPT = (  # metrics of a record; the run folder has them all
+    metrics.SUCCESS,
+    metrics.RETURN,
+    metrics.STEPS,
+    metrics.TOKENS,
+    metrics.ENTROPY,
+    metrics.KL,
+    metrics.CLIP,
+    metrics.EXPLAINED_VARIANCE,
+    "critic/loss",
+    "data/steps",
+    "data/tokens",
+    *SECONDS,
+)
+# Columns of a panel that are kept task by task; of others the mean.
+BY_TASK = ("success", "steps", "golden_steps", "score", "recall")
 SEED_FOLDER = re.compile(r"seed-(\d+)")
 EVALUATIONS = (panel_records.FOLDER, "evaluations")  # the run's, and later ones
 WARM = 2  # iterations before everything is compiled
-SECONDS = ("time/rollout_seconds", "time/update_seconds")
 
 
 def rounded(value: float) -> float:
@@ -36,7 +52,7 @@ def rounded(value: float) -> float:
 
 def thinned(lines: Sequence[records.Record], every: int) -> dict[str, np.ndarray]:
     """Name → means over `every` lines; NaN where no line has a number."""
-    names = sorted({n for line in lines for n in line} - {"iteration"})
+    names = sorted({n for line in lines for n in line} & set(KEPT))
     found = {}
     for name in names:
         column = [line.get(name) for line in lines]
@@ -60,7 +76,7 @@ def totals(lines: Sequence[records.Record], episodes: int) -> dict[str, float]:
 
 
 def evaluations(folder: pathlib.Path, last: int) -> tuple[Evaluation, ...]:
-    """Those before and after training task by task; between them, the means alone."""
+    """The one after training task by task; of those before it the means alone."""
     found: dict[tuple, Evaluation] = {}
     for where in EVALUATIONS:
         for path in sorted((folder / where).glob("*.jsonl")):
@@ -74,8 +90,12 @@ def evaluations(folder: pathlib.Path, last: int) -> tuple[Evaluation, ...]:
                 rows = sorted(rows, key=lambda row: row["task"])
                 names = sorted(set(rows[0]) - {"iteration", "decoding", "seed", "task"})
                 columns = {n: np.array([r[n] for r in rows], float) for n in names}
-                if kind.iteration not in (0, last):
-                    columns = {n: np.array([x.mean()]) for n, x in columns.items()}
+                columns = {
+                    n: x
+                    if kind.iteration == last and n in BY_TASK
+                    else np.array([x.mean()])
+                    for n, x in columns.items()
+                }
                 columns = {
                     n: np.array([rounded(v) for v in x]) for n, x in columns.items()
                 }

@@ -71,8 +71,9 @@ def test_what_a_record_says_is_what_the_folder_says(tmp_path):
     run = collect.of_folder(folder(tmp_path))
     assert (run.cell, run.seed, run.environment) == ("steppo", 0, "household")
     assert run.last("unseen").columns["success"].tolist() == [1, 1, 0]
-    assert run.last("unseen").columns["return"].tolist() == [0.25, 1e-9, 12]
-    assert [len(e.columns["steps"]) for e in run.evaluations] == [3, 1, 3] * 2
+    assert run.last("unseen").columns["return"].tolist() == [4.0833]
+    assert run.last("unseen").columns["steps"].tolist() == [20, 3, 4]
+    assert [len(e.columns["steps"]) for e in run.evaluations] == [1, 1, 3] * 2
     assert run.totals["data/tokens"] == 46 and run.totals["episodes"] == 4 * 64
     assert run.totals["time/update_seconds"] == 5
     assert run.totals["time/update_seconds/median"] == 1  # the first compiles
@@ -81,14 +82,15 @@ def test_what_a_record_says_is_what_the_folder_says(tmp_path):
 
 
 def test_a_long_run_is_thinned_to_means(tmp_path):
-    lines = [{"iteration": i, "a/b": float(i)} for i in range(7)]
+    lines = [{"iteration": i, metrics.STEPS: float(i), "a/b": 1.0} for i in range(7)]
     found = collect.thinned(lines, every=3)
-    np.testing.assert_allclose(found["a/b"], [1, 4, 6])  # the last is shorter
+    np.testing.assert_allclose(found[metrics.STEPS], [1, 4, 6])  # the last is shorter
+    assert "a/b" not in found
     run = dataclasses.replace(
         collect.of_folder(folder(tmp_path, iterations=7)), every=3, metrics=found
     )
     assert run.done().tolist() == [3, 6, 7]
-    np.testing.assert_allclose(run.cumulative("a/b"), [3, 15, 21])
+    np.testing.assert_allclose(run.cumulative(metrics.STEPS), [3, 15, 21])
 
 
 def test_no_path_and_no_time_of_day_is_stored(tmp_path):
