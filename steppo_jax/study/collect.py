@@ -129,11 +129,12 @@ def of_folder(folder: pathlib.Path) -> Run:
             "let it end, or leave it out"
         )
     every = max(1, -(-len(lines) // POINTS))
+    flat = settings.flat(config)
     commit = record.get("commit")
     named = record.get("environment", {})
     run = Run(
         cell=cell_of(folder, config)[0],
-        settings={k: _plain(v) for k, v in settings.flat(config).items()},
+        settings={name: _plain(flat[name]) for name in settings.FIELDS},
         origin={
             "environment_version": named.get("version"),
             "commit": commit and commit.partition("+")[0],
