@@ -20,13 +20,13 @@ CORE = [
     "scipy>=1.13",  # intervals of proportions and means
     "rich>=13.7",  # progress bars and tables in the terminal
     "matplotlib>=3.9",  # learning curves
+    "jinja2>=3.1.5",  # report.html; chat templates, in its sandbox
     "tensorboardX>=2.6.2",  # event files without TensorFlow
 ]
 LM = [  # language models from checkpoints
     "safetensors>=0.5",  # HuggingFace weights
     "gguf>=0.17",  # llama.cpp's weights
     "tokenizers>=0.21",  # the models' own tokenizers
-    "jinja2>=3.1.5",  # chat templates, in its sandbox
 ]
 EXTRAS = {
     "cuda": ["jax[cuda13]"],
@@ -47,6 +47,7 @@ setuptools.setup(
     packages=setuptools.find_packages(
         include=["steppo_jax*", "experiments*", "configs*"]
     ),
+    package_data={"steppo_jax": ["pages/templates/*.html"]},
     python_requires=">=3.11",
     install_requires=CORE,
     extras_require=EXTRAS,

@@ -12,6 +12,7 @@ from steppo_jax.intervals import Interval
 
 # What a person may look for, and what it is.
 FILES = (
+    ("report.html", "curves, panels and episodes coloured by credit"),
     ("learning_curve.png", "picture (also .svg)"),
     ("metrics.jsonl", "one object per iteration"),
     ("eval", "one object per task of each panel"),

@@ -222,9 +222,16 @@ class Programs:
         """The first trajectories as records for people; `seen` as the update gives."""
         tables = (played.steps, played.tokens, seen)
         steps, tokens, seen = self.devices.join(tables)
-        # Sequence numbers count from 0 on each device; the first device's are enough.
-        count = min(count, self.trajectories_per_device)
-        return trajectories.as_text(self.env, steps, tokens, seen, count)
+        return trajectories.as_text(self.env, steps, tokens, seen, self._shown(count))
+
+    def _shown(self, count: int) -> int:
+        """How many trajectories to write: whole groups, all of the first device.
+
+        Sequence numbers count from 0 on each device.
+        """
+        return trajectories.whole_groups(
+            count, self.config.rollout.group_size, self.trajectories_per_device
+        )
 
     def clone_settings(self) -> CloneSettings:
         w = self.config.warm_start.to_dict()

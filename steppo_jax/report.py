@@ -49,14 +49,14 @@ def title(record: dict[str, Any]) -> str:
     return f"{config['preset']}   seed {config['seed']}   {short}"
 
 
-def _column(lines: list[records.Record], name: str) -> tuple[np.ndarray, np.ndarray]:
+def column(lines: list[records.Record], name: str) -> tuple[np.ndarray, np.ndarray]:
     """(iterations done, value) where the metric was written."""
     pairs = [(r["iteration"] + 1, r[name]) for r in lines if r.get(name) is not None]
     return np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs], float)
 
 
 def _curve(axes: Axes, lines: list[records.Record], name: str, label: str) -> None:
-    done, value = _column(lines, name)
+    done, value = column(lines, name)
     if len(done):
         axes.plot(done, value, color=LIGHT, lw=1)
         axes.plot(done, smooth(value), color=INK, lw=2, label=label)
@@ -92,7 +92,7 @@ def draw(
     heading: str,
 ) -> Figure:
     """The figure for metrics lines and panel summaries."""
-    small = [(n, label) for n, label in SMALL if len(_column(lines, n)[0])][:2]
+    small = [(n, label) for n, label in SMALL if len(column(lines, n)[0])][:2]
     figure = Figure(figsize=(8.5, 6.2 if small else 4.2), layout="constrained")
     rows = [["main", "main"]] + ([[n for n, _ in (small * 2)[:2]]] if small else [])
     axes = figure.subplot_mosaic(rows, height_ratios=[2.2, 1][: len(rows)])

@@ -25,6 +25,7 @@ from steppo_jax import (
 from steppo_jax.checkpoint import Checkpoints
 from steppo_jax.learner.state import LearnerState
 from steppo_jax.metrics import Metrics
+from steppo_jax.pages import run_page
 from steppo_jax.programs import Programs
 from steppo_jax.progress import Progress, clock_text
 from steppo_jax.run_record import Run
@@ -59,6 +60,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, profile: int = 0) -> None:
         start, state = _start(p, checkpoints, stop)
         _Loop(p, checkpoints, workdir, start, profile).run(state, stop)
     report.write(workdir)
+    run_page.write(workdir)
     closing.show(workdir)
 
 

@@ -18,12 +18,13 @@ ROWS = (
     {"settings", "official_points", "actor", "learner", "trajectories", "anchors"}
     | {"weights", "engine"},
     {"methods", "evaluate", "warm_start", "chat"},
-    {"programs", "panels", "checkpoint", "progress", "run_record"},
+    {"programs", "panels", "checkpoint", "progress", "run_record", "recredit"},
     {"text"},
     {"assembly"},
     {"metrics", "closing", "benchmarks", "fidelity"},
-    {"report", "comparison"},
-    {"train"},
+    {"report", "comparison", "study"},
+    {"pages"},
+    {"train", "figures"},
 )
 ROW = {name: place for place, row in enumerate(ROWS) for name in row}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE) + [

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from configs import household
-from steppo_jax import programs, train
+from steppo_jax import programs, records, recredit, run_record, train
 from steppo_jax.errors import Refused
 from tests import compiling
 
@@ -80,6 +80,7 @@ def test_everything_the_readme_names_is_there(finished):
         "tensorboard",
         "learning_curve.png",
         "learning_curve.svg",
+        "report.html",
     }
     played = [json.loads(x) for x in (workdir / "eval" / "unseen.jsonl").open()]
     assert sorted({x["iteration"] for x in played}) == [0, 3, 6]
@@ -95,6 +96,21 @@ def test_trajectories_are_text_with_credit(finished):
     assert step["observation"].startswith("Your task: put a")
     assert step["response"] and isinstance(step["advantage"], float)
     assert sum(s["reward"] for s in episode["steps"]) == episode["return"]
+
+
+def test_stored_episodes_hold_all_that_credit_reads(finished):
+    """Worked out again from the file, the advantage is the learner's before whitening:
+    the same shift and scale for every step."""
+    workdir, _ = finished
+    episodes = records.read(workdir / "trajectories" / "000005.jsonl")
+    assert len(episodes) == 4, "one was asked for, and its group has four"
+    found, _ = recredit.of_episodes(episodes, run_record.load(workdir)[0])
+    assert found[0].own and len(found) > 1
+    again = np.concatenate(found[0].steps)
+    stored = np.array([s["advantage"] for e in episodes for s in e["steps"]])
+    line = np.polyfit(again, stored, 1)
+    assert line[0] > 1
+    np.testing.assert_allclose(np.polyval(line, again), stored, atol=1e-4)
 
 
 def test_a_rollout_is_the_same_on_any_number_of_devices():

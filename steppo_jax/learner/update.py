@@ -185,7 +185,7 @@ class Learner:
 
         Returns:
           The new state, metrics of the iteration, and for people what the learner
-          saw in each step: value and (normalised) advantage, [B] each.
+          saw: see `seen_by_step`.
         """
         s = self.settings
         tables, metrics, seen = self._prepare(axis, now, steps, tokens)
@@ -247,7 +247,7 @@ class Learner:
         metrics = diagnostics.of_batch(
             axis, steps, tables, entropy_SL, self.critic is not None
         )
-        return tables, metrics | kl, seen_by_step(steps, tables)
+        return tables, metrics | kl, seen_by_step(steps, tables, table.next_value)
 
     def _against_reference(self, axis: Axis, now: LearnerState, tokens: Tokens, table):
         """The tables with KL in the reward, or the log-probs for one in the loss."""
@@ -333,11 +333,17 @@ class Learner:
         return carry.replace(critic=params, critic_opt=opt_state), (sums, norm)
 
 
-def seen_by_step(steps: Steps, tables: Tables) -> Seen:
-    """Value and advantage of each step, [B]; means over its tokens where per token."""
+def seen_by_step(steps: Steps, tables: Tables, next_value: jax.Array) -> Seen:
+    """Value, value beyond a limit, and (normalised) advantage of each step, [B].
+
+    Means over the step's tokens where the critic reads every token; then
+    `token_value` [S, L], the value before each response token, is there too.
+    """
     step_id, rows = tables.tokens.step_id, steps.num_rows
+    seen = {"next_value": next_value}
     value = tables.old_value
     if tables.per_token:
+        seen["token_value"] = value
         value = masked.segment_mean(value, step_id, rows)
     advantage = masked.segment_mean(tables.advantage, step_id, rows)
-    return {"value": value, "advantage": advantage}
+    return seen | {"value": value, "advantage": advantage}

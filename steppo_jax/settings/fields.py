@@ -161,7 +161,7 @@ TREE: dict[str, Any] = {
         "every": 10,  # iterations
         "keep": 2,  # newest ones kept on disk
     },
-    "trajectories": 4,  # episodes written as text at each evaluation
+    "trajectories": 4,  # episodes written as text, and the rest of their groups
 }
 
 

@@ -181,7 +181,9 @@ class TextPrograms(Programs):
             turn = episodes[row // T].turns[row % T]
             return turn.observation, turn.response
 
-        return trajectory_records.of_steps(played.steps, seen, count, words)
+        return trajectory_records.of_steps(
+            played.steps, played.tokens, seen, self._shown(count), words
+        )
 
 
 @jax.tree_util.register_static

@@ -1,0 +1,1 @@
+"""Finished runs as small records, and the statistics of comparing them."""
