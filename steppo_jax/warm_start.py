@@ -113,48 +113,58 @@ def cloning_updates(
     return updates
 
 
-def clone(
-    devices: Devices,
-    policy: Policy,
-    env: Environment,
-    play: RolloutSettings,
-    settings: CloneSettings,
-    params: Any,
-    key: jax.Array,
-    measure: Callable[[Any], float],
-    tell: Callable[[int, float], None],
-) -> Any:
-    """Policy parameters (one copy) that reach `settings.success`, as `measure` finds.
+class Cloning:
+    """The cloning of one environment by one shape of policy; compiled once."""
 
-    Args:
-      measure: replicated parameters → success rate by playing.
-      tell: told (updates made, success) after every measurement.
-
-    Raises:
-      NotReached: if `max_updates` were not enough.
-    """
-    if settings.episodes % devices.count:
-        raise ValueError(
-            f"warm_start.episodes={settings.episodes} does not divide over "
-            f"{devices.count} devices; choose a multiple"
+    def __init__(
+        self,
+        devices: Devices,
+        policy: Policy,
+        env: Environment,
+        play: RolloutSettings,
+        settings: CloneSettings,
+    ):
+        if settings.episodes % devices.count:
+            raise ValueError(
+                f"warm_start.episodes={settings.episodes} does not divide over "
+                f"{devices.count} devices; choose a multiple"
+            )
+        self._devices, self._settings = devices, settings
+        self._optimizer = optax.chain(
+            optax.clip_by_global_norm(1.0), optax.adam(settings.learning_rate)
         )
-    optimizer = optax.chain(
-        optax.clip_by_global_norm(1.0), optax.adam(settings.learning_rate)
-    )
-    body = cloning_updates(policy, env, play, settings, optimizer)
-    program = devices.compile(body, donate=(0, 1))
-    opt_state = devices.replicate(optimizer.init(params))
-    params, key = devices.replicate((params, key))
-    success = 0.0
-    for made in range(0, settings.max_updates, settings.check_every):
-        first = devices.replicate(jnp.int32(made))
-        params, opt_state = program(params, opt_state, key, first)
-        success = measure(params)
-        tell(made + settings.check_every, success)
-        if success >= settings.success:
-            return devices.first(params)
-    raise NotReached(
-        f"warm_start.success={settings.success}: after {settings.max_updates} cloning "
-        f"updates the policy reaches {success:.3f}; lower the target, or raise "
-        "warm_start.max_updates or lower warm_start.expert_noise"
-    )
+        body = cloning_updates(policy, env, play, settings, self._optimizer)
+        self._program = devices.compile(body, donate=(0, 1))
+
+    def __call__(
+        self,
+        params: Any,
+        key: jax.Array,
+        measure: Callable[[Any], float],
+        tell: Callable[[int, float], None],
+    ) -> Any:
+        """Policy parameters (one copy) that reach `success`, as `measure` finds.
+
+        Args:
+          measure: replicated parameters → success rate by playing.
+          tell: told (updates made, success) after every measurement.
+
+        Raises:
+          NotReached: if `max_updates` were not enough.
+        """
+        devices, settings = self._devices, self._settings
+        opt_state = devices.replicate(self._optimizer.init(params))
+        params, key = devices.replicate((params, key))
+        success = 0.0
+        for made in range(0, settings.max_updates, settings.check_every):
+            first = devices.replicate(jnp.int32(made))
+            params, opt_state = self._program(params, opt_state, key, first)
+            success = measure(params)
+            tell(made + settings.check_every, success)
+            if success >= settings.success:
+                return devices.first(params)
+        raise NotReached(
+            f"warm_start.success={settings.success}: after {settings.max_updates} "
+            f"cloning updates the policy reaches {success:.3f}; lower the target, or "
+            "raise warm_start.max_updates or lower warm_start.expert_noise"
+        )
