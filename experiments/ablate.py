@@ -1,10 +1,11 @@
 """Runs an ablation: cells × seeds, then one table. Started again, it goes on.
 
-    python -m experiments.ablate --config=configs/ablations/credit_ratio.py --workdir=DIR
+    python -m experiments.ablate --config=configs/ablations/credit_ratio.py \\
+        --workdir=DIR
     python -m experiments.ablate --config=configs/ablations/credit_ratio.py:smoke \\
         --workdir=DIR
-    python -m experiments.ablate --config=configs/ablations/main_table.py --workdir=DIR \\
-        --cells=household-steppo,household-ppo --seeds=0,1,2 --jobs=2
+    python -m experiments.ablate --config=configs/ablations/main_table.py \\
+        --workdir=DIR --cells=household-steppo,household-ppo --seeds=0,1,2 --jobs=2
 
 Each run is DIR/CELL/seed-N, a folder as experiments.train leaves it, and record.json.
 What is finished is skipped. docs/ablations.md says how to write one, and about lanes.
@@ -122,14 +123,7 @@ def _here(
 ) -> workers.Failures:
     """All batches in this process; a failure does not stop the others."""
     failed: workers.Failures = {}
-
-    def tell(kind: str, run: str, what) -> None:
-        if kind == "advance":
-            overall.advance(1, run, what)
-        else:
-            overall.say(f"{run}: {what}")
-
-    worker = work.Worker(name, folder, tell)
+    worker = work.Worker(name, folder, overall.hear)
     for batch in batches:
         try:
             worker(batch)

@@ -22,6 +22,7 @@ ROWS = (
     {"metrics", "closing", "benchmarks", "fidelity"},
     {"report", "comparison"},
     {"train"},
+    {"ablation"},
 )
 ROW = {name: place for place, row in enumerate(ROWS) for name in row}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE) + [

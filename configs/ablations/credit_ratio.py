@@ -1,6 +1,7 @@
 """Credit × ratio on household: step or token GAE with the step's or the token's ratio.
 
-    python -m experiments.ablate --config=configs/ablations/credit_ratio.py --workdir=DIR
+    python -m experiments.ablate --config=configs/ablations/credit_ratio.py \\
+        --workdir=DIR
 
 The paper's component ablation (docs/ablations.md). Critic and whitening belong to the
 credit, the clip to the ratio; all else is the same. `smoke` ends in a minute or two.

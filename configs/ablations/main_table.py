@@ -1,8 +1,9 @@
 """The main table: four environments × the methods of the paper's, as the presets are.
 
-    python -m experiments.ablate --config=configs/ablations/main_table.py --workdir=DIR
-    python -m experiments.ablate --config=configs/ablations/main_table.py --workdir=DIR \\
-        --cells=shop-steppo,shop-ppo --seeds=0,1,2
+    python -m experiments.ablate --config=configs/ablations/main_table.py \\
+        --workdir=DIR
+    python -m experiments.ablate --config=configs/ablations/main_table.py \\
+        --workdir=DIR --cells=shop-steppo,shop-ppo --seeds=0,1,2
 
 A night on two cores; docs/ablations.md has the minutes per cell.
 """

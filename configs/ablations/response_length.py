@@ -7,7 +7,7 @@ A discount per token is another one per step when responses grow: .99 is .96 per
 four tokens, .69 at 37. So there are three comparisons, all of these cells:
 
 * fixed: the cells `-fixed`, (γ, λ) = (.99, .95) for both;
-* matched: `step-…-fixed` and `token-…-matched`, γ_token = γ_step^(1/length), λ likewise;
+* matched: `step-…-fixed` and `token-…-matched`, γ_token = γ_step^(1/length), λ too;
 * best: of four (γ, λ) for each, the one with the highest mean success on the panel
   `seen`, compared on `unseen`.
 

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 from steppo_jax.progress import Progress
 
 EVERY = 15.0  # seconds between two lines
+Tell = Callable[[str, str, Any], None]  # ("advance", run, values), ("say", run, text)
 
 
 class Overall:
@@ -34,6 +35,13 @@ class Overall:
             self._last = now
             self._progress.line(self._done, values, run)
 
+    def hear(self, kind: str, run: str, what: Any) -> None:
+        """What a `Part` tells."""
+        if kind == "advance":
+            self.advance(1, run, what)
+        else:
+            self.say(f"{run}: {what}")
+
     def say(self, text: str) -> None:
         """A line of its own."""
         self._progress.say(text)
@@ -45,8 +53,7 @@ class Overall:
 class Part:
     """A run's share of the bar, in place of a bar of its own."""
 
-    def __init__(self, run: str, tell: Callable[[str, str, Any], None]):
-        """`tell` gets ("advance", run, values) or ("say", run, text)."""
+    def __init__(self, run: str, tell: Tell):
         self._run, self._tell = run, tell
 
     def line(self, done: int, values: Mapping[str, Any]) -> None:

@@ -19,14 +19,9 @@ from steppo_jax.checkpoint import Checkpoints
 from steppo_jax.train import Warm
 
 FOLDER = "warm_starts"
-# What of the settings cloning reads; the batch is that of the measuring episodes.
+# What of the settings cloning reads; and the batch in which success is measured.
 READS = ("seed", "devices", "env", "context", "model", "warm_start")
-READS_TOO = (
-    "rollout.groups",
-    "rollout.group_size",
-    "rollout.temperature",
-    "learner.microbatch",
-)
+READS_TOO = ("rollout.temperature", "learner.microbatch")
 
 
 def key(config: ConfigDict, env_version: str = "") -> str:
@@ -36,7 +31,8 @@ def key(config: ConfigDict, env_version: str = "") -> str:
         for name, value in settings.flat(config).items()
         if name.partition(".")[0] in READS or name in READS_TOO
     }
-    return repr((sorted(values.items()), env_version))
+    batch = config.rollout.groups * config.rollout.group_size
+    return repr((sorted(values.items()), batch, env_version))
 
 
 def shared(workdir: pathlib.Path, config: ConfigDict, env_version: str) -> Warm:

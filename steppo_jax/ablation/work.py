@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Callable
-from typing import Any
 
 from steppo_jax import panel_records, panels, programs, report, train
 from steppo_jax.ablation import lanes, record, warm
-from steppo_jax.ablation.overall import Part
+from steppo_jax.ablation.overall import Part, Tell
 from steppo_jax.ablation.plan import Batch
 from steppo_jax.comparison import EVALUATIONS
 from steppo_jax.panel_records import Kind
 from steppo_jax.programs import Programs
 
 DECODINGS = ("sampled", "greedy")  # of the last evaluation
-Tell = Callable[[str, str, Any], None]  # see overall.Part
 
 
 class Worker:

@@ -13,16 +13,24 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing import connection
 from typing import Any
 
 from steppo_jax.ablation import plan
-from steppo_jax.ablation.overall import Overall
+from steppo_jax.ablation.overall import Overall, Tell
 from steppo_jax.ablation.plan import Batch
 from steppo_jax.errors import Refused
 
 Failures = dict[str, str]  # run → why it has not ended
+Work = Callable[[Batch], None]
+
+
+def train_batches(ablation: str, folder: pathlib.Path, tell: Tell) -> Work:
+    """What a worker does with a batch; made in the worker."""
+    from steppo_jax.ablation.work import Worker  # what trains is imported there only
+
+    return Worker(ablation, folder, tell)
 
 
 def run(
@@ -31,11 +39,15 @@ def run(
     ablation: str,
     folder: pathlib.Path,
     overall: Overall,
+    make: Callable[[str, pathlib.Path, Tell], Work] = train_batches,
 ) -> Failures:
-    """Makes all batches, `jobs` at a time. SIGTERM and Ctrl-C stop the workers too."""
+    """Makes all batches, `jobs` at a time. SIGTERM and Ctrl-C stop the workers too.
+
+    `make` must be a function that a new process can import.
+    """
     waiting, failures = list(batches), {}
     context = multiprocessing.get_context("spawn")  # jax does not survive a fork
-    workers = [_Worker(context, i, jobs, ablation, folder) for i in range(jobs)]
+    workers = [_Worker(context, i, jobs, ablation, folder, make) for i in range(jobs)]
     before = signal.signal(signal.SIGTERM, _stop)
     try:
         for worker in workers:
@@ -63,13 +75,13 @@ def _stop(number: int, frame: Any) -> None:
 class _Worker:
     """One process, as its starter sees it."""
 
-    def __init__(self, context, place: int, jobs: int, ablation: str, folder):
+    def __init__(self, context, place: int, jobs: int, ablation: str, folder, make):
         self.pipe, theirs = context.Pipe()
         self.batch: Batch | None = None
         self._last: str | None = None
         self._log = folder / f"worker-{place}.log"
         cores = _share(place, jobs)
-        arguments = (theirs, cores, ablation, folder, self._log)
+        arguments = (theirs, cores, make, ablation, folder, self._log)
         self._process = context.Process(target=_serve, args=arguments, daemon=True)
         self._process.start()
         theirs.close()
@@ -95,14 +107,11 @@ class _Worker:
             self.batch = None
             why = f"its process ended with code {self._process.exitcode}"
             return {name: f"{why}; see {self._log}" for name in names}
-        if kind == "advance":
-            overall.advance(1, of, what)
-        elif kind == "say":
-            overall.say(f"{of}: {what}")
-        else:
-            self.batch = None
-            return {name: what for name in names} if kind == "failed" else {}
-        return {}
+        if kind not in ("failed", "done"):
+            overall.hear(kind, of, what)
+            return {}
+        self.batch = None
+        return {name: what for name in names} if kind == "failed" else {}
 
     def close(self) -> None:
         """Ends the process; a run that goes on is saved first."""
@@ -122,10 +131,8 @@ def _share(place: int, jobs: int) -> set[int] | None:
     return set(cores[place * each : (place + 1) * each]) if each else None
 
 
-def _serve(pipe, cores, ablation: str, folder: pathlib.Path, log: pathlib.Path) -> None:
+def _serve(pipe, cores, make, ablation: str, folder, log: pathlib.Path) -> None:
     """The worker: batches in, messages out, until the pipe closes."""
-    from steppo_jax.ablation.work import Worker  # starts jax's import only here
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the starter decides
     threading.Thread(target=_die_with_parent, daemon=True).start()
     with log.open("a", buffering=1) as file:
@@ -133,14 +140,14 @@ def _serve(pipe, cores, ablation: str, folder: pathlib.Path, log: pathlib.Path) 
         os.dup2(file.fileno(), sys.stderr.fileno())
     if cores:
         os.sched_setaffinity(0, cores)
-    worker = Worker(ablation, folder, lambda *message: pipe.send(message))
+    work = make(ablation, folder, lambda *message: pipe.send(message))
     while True:
         try:
             batch = pipe.recv()
         except EOFError:
             return
         try:
-            worker(batch)
+            work(batch)
         except Refused as error:
             pipe.send(("failed", "", str(error)))
         except Exception as error:
