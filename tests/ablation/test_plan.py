@@ -29,7 +29,7 @@ def test_cells_of_one_shape_stand_together():
 
 def test_lanes_are_seeds_of_one_cell():
     found = names(made(2))
-    assert found[:2] == [["step/seed-0", "step/seed-1"], ["step/seed-2"]]
+    assert found[0] == ["step/seed-0", "step/seed-1"] and ["step/seed-2"] in found
     assert max(map(len, found)) == 2
     by_text = {"g": "household:gigpo,credit.similarity=0.9"}
     assert max(map(len, names(made(3, by_text)))) == 1

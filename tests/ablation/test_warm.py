@@ -9,7 +9,7 @@ from tests import toy
 
 
 def test_runs_that_share_a_warm_start_make_it_once(tmp_path):
-    state = toy.learner().init(jax.random.key(0))
+    state = jax.jit(toy.learner().init)(jax.random.key(0))
     cloned = jax.tree.map(lambda x: x + 1, state.policy)
     made = []
 
@@ -27,7 +27,7 @@ def test_runs_that_share_a_warm_start_make_it_once(tmp_path):
 
 
 def test_a_clone_that_fails_leaves_nothing(tmp_path):
-    state = toy.learner().init(jax.random.key(0))
+    state = jax.jit(toy.learner().init)(jax.random.key(0))
 
     def stopped():
         raise SystemExit(143)
