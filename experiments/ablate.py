@@ -24,7 +24,7 @@ import jax
 from absl import flags
 from rich.console import Console
 
-from experiments import devices, entry
+from experiments import devices, entry, quickly
 from steppo_jax import metrics, provenance, records, run_record
 from steppo_jax.ablation import grid, plan, record, table, work, workers
 from steppo_jax.ablation.grid import Ablation, Run
@@ -149,6 +149,8 @@ def main() -> None:
     folder = pathlib.Path(WORKDIR.value)
     grid.check_folder(ablation, folder)
     left = [run for run in ablation.runs() if not grid.finished(run, folder)]
+    if ablation.smoke:
+        quickly.settle()
     jobs, lanes = how(len(left))
     command = shlex.join(["python", "-m", "experiments.ablate", *sys.argv[1:]])
     origin = {"command": command, "commit": provenance.git_commit()}

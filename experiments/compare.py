@@ -4,7 +4,8 @@
         --workdir=runs/credit_ratio
     python -m experiments.compare --runs=runs/credit_ratio --out=DIR
 
-Reads run folders only, those of one ablation or side by side. Writes table.csv, comparison.json, curves.png and .svg.
+Reads run folders only, those of an ablation or any that lie side by side. Writes
+table.csv, comparison.json, curves.png and .svg.
 """
 
 from __future__ import annotations

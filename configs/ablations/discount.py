@@ -23,7 +23,11 @@ CELLS = {
     for lam in LAMS
 }
 
+FEW = [
+    f"{c}-gamma-{g}-lam-0.95" for c in METHODS for g in ("0.99", "0.95")
+]  # of the smoke form
+
 
 def get_config(arg: str = "") -> Ablation:
     """The grid; see configs/ablations/common.py."""
-    return common.build("discount", arg, CELLS, every="iterations=60")
+    return common.build("discount", arg, CELLS, every="iterations=60", smoke=FEW)

@@ -20,7 +20,9 @@ CELLS = {
     for method in METHODS
 }
 
+FEW = ["steppo-10", "ppo-20", "grpo-40"]  # of the smoke form
+
 
 def get_config(arg: str = "") -> Ablation:
     """The grid; see configs/ablations/common.py."""
-    return common.build("episode_length", arg, CELLS, every="iterations=60")
+    return common.build("episode_length", arg, CELLS, every="iterations=60", smoke=FEW)

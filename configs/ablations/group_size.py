@@ -19,7 +19,9 @@ CELLS = {
     for size in sizes
 }
 
+FEW = ["steppo-1", "grpo-8", "gigpo-16"]  # of the smoke form
+
 
 def get_config(arg: str = "") -> Ablation:
     """The grid; see configs/ablations/common.py."""
-    return common.build("group_size", arg, CELLS, every="iterations=60")
+    return common.build("group_size", arg, CELLS, every="iterations=60", smoke=FEW)

@@ -21,7 +21,14 @@ CELLS = {
     for method in METHODS
 }
 
+FEW = [
+    "household-steppo",
+    "multihop_qa-ppo",
+    "shop-grpo",
+    "paper_search-gigpo",
+]  # of the smoke form
+
 
 def get_config(arg: str = "") -> Ablation:
     """The grid; see configs/ablations/common.py."""
-    return common.build("main_table", arg, CELLS)
+    return common.build("main_table", arg, CELLS, smoke=FEW)

@@ -51,7 +51,14 @@ CELLS = {
     for point, (gamma, lam) in points(credit, length).items()
 }
 
+FEW = [
+    "step-think-0-fixed",
+    "token-think-0-matched",
+    "step-think-64-fixed",
+    "token-think-64-matched",
+]  # of the smoke form
+
 
 def get_config(arg: str = "") -> Ablation:
     """The grid; see configs/ablations/common.py."""
-    return common.build("response_length", arg, CELLS, every="iterations=60")
+    return common.build("response_length", arg, CELLS, every="iterations=60", smoke=FEW)

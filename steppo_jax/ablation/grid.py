@@ -33,6 +33,7 @@ class Ablation:
     name: str
     cells: tuple[Cell, ...]
     seeds: tuple[int, ...]
+    smoke: bool = False  # runs of seconds, to be compiled quickly
 
     def runs(self) -> list[Run]:
         """Every run, cell by cell."""
@@ -48,7 +49,7 @@ class Ablation:
             if name not in names:
                 raise unknown("cell", name, names)
         chosen = tuple(c for c in self.cells if not cells or c.name in cells)
-        return Ablation(self.name, chosen, tuple(seeds) or self.seeds)
+        return dataclasses.replace(self, cells=chosen, seeds=tuple(seeds) or self.seeds)
 
 
 @dataclasses.dataclass(frozen=True)

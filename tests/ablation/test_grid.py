@@ -49,6 +49,8 @@ def test_smoke_shrinks_every_run_and_leaves_every_out():
     assert ablation.seeds == (0, 1)
     assert [cell.config.iterations for cell in ablation.cells] == [3, 3]
     assert ablation.cells[1].config.credit.gamma == 0.9
+    assert ablation.smoke and not build().smoke
+    assert [c.name for c in build(arg="smoke", smoke=["b"]).cells] == ["b"]
 
 
 @pytest.mark.parametrize(
