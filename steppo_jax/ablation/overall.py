@@ -24,12 +24,14 @@ class Overall:
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self._done, self._clock, self._last = done, clock, -EVERY
+        self._total, self._done = total, done
+        self._clock, self._last = clock, -EVERY
         self._progress = Progress(name, total, start=done, stream=stream, clock=clock)
 
     def advance(self, iterations: int, run: str, values: Mapping[str, Any]) -> None:
         """So many more iterations, of this run, which has reached `values`."""
-        self._done += iterations
+        # What a resumed run repeats was counted before.
+        self._done = min(self._done + iterations, self._total)
         now = self._clock()
         if now - self._last >= EVERY:
             self._last = now

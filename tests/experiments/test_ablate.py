@@ -9,7 +9,15 @@ from experiments import ablate
 from steppo_jax import comparison
 from steppo_jax.ablation import grid
 from steppo_jax.errors import Refused
+from tests.test_entry import assert_refused, start
 
+BAD = """
+from configs.ablations import common
+
+def get_config(arg=""):
+    cells = {"fine": "household:ppo", "bad": "household:ppo,critic.kind=none"}
+    return common.build("x", arg, cells)
+"""
 FILE = "configs/ablations/credit_ratio.py:smoke"
 pytestmark = pytest.mark.slow
 
@@ -20,6 +28,14 @@ def finished(tmp_path_factory):
     ablation = ablate.load(FILE)
     ablate.make(ablation, folder, jobs=1, lanes=1)
     return ablation, folder
+
+
+def test_bad_cells_are_refused_before_anything_runs(tmp_path):
+    path = tmp_path / "bad.py"
+    path.write_text(BAD)
+    done = start("ablate", f"--config={path}", f"--workdir={tmp_path / 'runs'}")
+    assert_refused(done, "cell bad (", "critic.kind='none'")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_it_ends_with_one_table(finished, capsys):

@@ -53,7 +53,7 @@ def test_every_number_is_felt_and_none_compiles():
 def test_numbers_go_where_the_configuration_has_them():
     """The table of paths against `programs.update_settings`, for every method's own."""
     for text in (
-        "steppo,critic.value_clip=0.2,objective.dual_clip=3",
+        "steppo,critic.value_clip=0.2,objective.dual_clip=3,objective.clip_low=0.02",
         "bi_level,kl.kind=k3,kl.coef=0.1,kl.place=loss",
         "gigpo",
         "steppo,critic.trunk=shared,critic.coef=0.5,critic.learning_rate=none",
