@@ -69,7 +69,14 @@ def chosen() -> Ablation:
     for text in SEEDS.value:
         if not text.isdigit():
             raise Refused(f"--seeds={text}: a seed is a whole number; write 0,1,2")
-    return load(CONFIG.value).only(CELLS.value, [int(text) for text in SEEDS.value])
+    found = load(CONFIG.value).only(CELLS.value, [int(text) for text in SEEDS.value])
+    for cell in found.cells:
+        if PANEL.value and PANEL.value not in cell.config.eval.panels:
+            raise Refused(
+                f"--panel={PANEL.value}: cell {cell.name} plays "
+                f"{', '.join(cell.config.eval.panels)}; give one of these"
+            )
+    return found
 
 
 def how(runs: int) -> tuple[int, int]:

@@ -50,8 +50,8 @@ def rows(records: Sequence[Record], panel: str | None = None) -> list[Row]:
 
 
 def _of(record: Record, panel: str | None, side: str, decoding: str) -> float:
-    chosen = panel if panel in record["panels"] else list(record["panels"])[-1]
-    found = record["panels"][chosen][side].get(decoding)
+    panels = record["panels"]
+    found = panels[panel or list(panels)[-1]][side].get(decoding)
     return float("nan") if found is None else found["success"]
 
 
@@ -88,30 +88,37 @@ def plus_minus(x: Interval, form: str = ".3f") -> str:
 
 
 def tables(name: str, made: Sequence[Row]) -> list[Table]:
-    """One table per environment, for the terminal."""
+    """For the terminal, two per environment: the cells, and their differences."""
     out = []
     for environment in dict.fromkeys(row.environment for row in made):
         chosen = [row for row in made if row.environment == environment]
-        table = Table(title=f"{name}, {environment}: success (mean ± half of 95 % t)")
-        heads = ("cell", "seeds", "before", "after", "greedy", "minutes")
-        for head in (*heads, f"− {chosen[0].cell}", "detectable"):
-            table.add_column(head, no_wrap=head == "cell")
+        title = f"{name}, {environment}: success (mean ± half of 95 % t over seeds)"
+        cells = _empty(title, "cell", "seeds", "before", "after", "greedy", "minutes")
         for row in chosen:
-            gap = row.difference
-            table.add_row(
-                row.cell,
-                str(row.seeds),
-                *(plus_minus(x) for x in (row.before, row.after, row.greedy)),
-                plus_minus(row.minutes, ".1f"),
-                "" if gap is None else gap.text("+.3f"),
-                "" if row.detectable is None else f"{row.detectable:.3f}",
-            )
-        table.caption = (
-            "differences are paired by seed, [95 % t interval]; detectable: the "
-            "smallest true difference that so many seeds would show in 4 of 5 trials"
+            success = (plus_minus(x) for x in (row.before, row.after, row.greedy))
+            minutes = plus_minus(row.minutes, ".1f")
+            cells.add_row(row.cell, str(row.seeds), *success, minutes)
+        out.append(cells)
+        title = f"Differences to {chosen[0].cell}, paired by seed"
+        gaps = _empty(title, "cell", "seeds", "mean [95 % t interval]", "detectable")
+        for row in chosen[1:]:
+            gap = "" if row.difference is None else row.difference.text("+.3f")
+            least = "" if row.detectable is None else f"{row.detectable:.3f}"
+            gaps.add_row(row.cell, str(row.paired), gap, least)
+        gaps.caption = (
+            "detectable: the smallest true difference that so many seeds of this spread "
+            "would show in four of five trials"
         )
-        out.append(table)
+        if len(chosen) > 1:
+            out.append(gaps)
     return out
+
+
+def _empty(title: str, *heads: str) -> Table:
+    table = Table(title=title)
+    for head in heads:
+        table.add_column(head, no_wrap=True)
+    return table
 
 
 def as_csv(made: Sequence[Row]) -> str:
