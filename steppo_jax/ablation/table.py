@@ -106,7 +106,7 @@ def tables(name: str, made: Sequence[Row]) -> list[Table]:
             least = "" if row.detectable is None else f"{row.detectable:.3f}"
             gaps.add_row(row.cell, str(row.paired), gap, least)
         gaps.caption = (
-            "detectable: the smallest true difference that so many seeds of this spread "
+            "detectable: the smallest true difference that so many such seeds "
             "would show in four of five trials"
         )
         if len(chosen) > 1:
