@@ -1,4 +1,6 @@
-"""The ablation of credit and ratio from end to end, in its smoke form."""
+"""The ablation of credit and ratio from end to end, in its smoke form: the two cells
+that differ most (each costs programs of its own).
+"""
 
 import csv
 import json
@@ -19,13 +21,14 @@ def get_config(arg=""):
     return common.build("x", arg, cells)
 """
 FILE = "configs/ablations/credit_ratio.py:smoke"
+CELLS = ["step_gae-step_ratio", "token_gae-token_ratio"]
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("credit_ratio")
-    ablation = ablate.load(FILE)
+    ablation = ablate.load(FILE).only(CELLS, [])
     ablate.make(ablation, folder, jobs=1, lanes=1)
     return ablation, folder
 
@@ -47,14 +50,14 @@ def test_it_ends_with_one_table(finished, capsys):
     with (folder / "table.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["cell"] for row in rows] == [cell.name for cell in ablation.cells]
-    assert [row["paired"] for row in rows] == ["0", "2", "2", "2"]
+    assert [row["paired"] for row in rows] == ["0", "2"]
 
 
 def test_what_is_finished_is_skipped(finished, capsys):
     ablation, folder = finished
     stamps = {p: p.stat().st_mtime_ns for p in folder.rglob("*.json*")}
     ablate.make(ablation, folder, jobs=1, lanes=1)
-    assert "8 finished before" in capsys.readouterr().out
+    assert "4 finished before" in capsys.readouterr().out
     assert stamps == {p: p.stat().st_mtime_ns for p in folder.rglob("*.json*")}
 
 
@@ -76,9 +79,8 @@ def test_compare_reads_the_folder(finished):
     assert {"sampled", "greedy"} == set(next(iter(found.values()))[0].after)
 
 
-def test_a_failed_run_is_named_and_the_others_are_made(tmp_path, monkeypatch, finished):
-    ablation, _ = finished
-    made = []
+def test_a_failed_run_is_named_and_the_others_are_made(tmp_path, monkeypatch):
+    ablation, made = ablate.load(FILE), []
 
     def worker(name, folder, tell):
         def work(batch):
