@@ -145,6 +145,8 @@ def show(ablation: Ablation, folder: pathlib.Path, panel: str | None) -> None:
     rows = table.rows([record.read(run, folder) for run in ended], panel)
     records.write_atomically(folder / "table.csv", table.as_csv(rows))
     console = Console()
+    if not console.is_terminal:  # a file is as wide as it needs to be
+        console = Console(width=120)
     for each in table.tables(ablation.name, rows):
         console.print(each)
     print(f"Everything is in {folder}: table.csv, {grid.FILE}, CELL/seed-N")

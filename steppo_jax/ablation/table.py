@@ -96,7 +96,7 @@ def tables(name: str, made: Sequence[Row]) -> list[Table]:
         cells = _empty(title, "cell", "seeds", "before", "after", "greedy", "minutes")
         for row in chosen:
             success = (plus_minus(x) for x in (row.before, row.after, row.greedy))
-            minutes = plus_minus(row.minutes, ".1f")
+            minutes = f"{row.minutes.value:.1f}"
             cells.add_row(row.cell, str(row.seeds), *success, minutes)
         out.append(cells)
         title = f"Differences to {chosen[0].cell}, paired by seed"
