@@ -1,9 +1,11 @@
 """Compares finished runs: methods × seeds, with intervals and paired differences.
 
-    scripts/compare_presets.sh runs/household
-    python -m experiments.compare --runs=runs/household --out=results/household
+    python -m experiments.ablate --config=configs/ablations/credit_ratio.py \\
+        --workdir=runs/credit_ratio
+    python -m experiments.compare --runs=runs/credit_ratio --out=DIR
 
-Reads run folders only. Writes table.csv, comparison.json, curves.png and .svg.
+Reads run folders only, those of an ablation or any that lie side by side. Writes
+table.csv, comparison.json, curves.png and .svg.
 """
 
 from __future__ import annotations

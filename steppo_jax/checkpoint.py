@@ -121,6 +121,11 @@ class Checkpoints:
             )
         return self._restore(iteration, abstract)
 
+    def forget_after(self, iteration: int) -> None:
+        """Deletes the checkpoints of later iterations: a run goes on from this one."""
+        for later in [i for i in self.iterations() if i > iteration]:
+            self._manager.delete(later)
+
     def _restore(self, iteration: int, abstract: Tree) -> Tree:
         listed = self._manager.restore(
             iteration, args=ocp.args.Composite(contents=ocp.args.JsonRestore())

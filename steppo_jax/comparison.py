@@ -39,8 +39,11 @@ class Difference:
     interval: Interval
 
 
-def load(workdir: pathlib.Path, panel: str) -> Run:
-    """One run from its folder. Raises Refused where it has not ended."""
+def load(workdir: pathlib.Path, panel: str, cell: str | None = None) -> Run:
+    """One run from its folder. Raises Refused where it has not ended.
+
+    `cell` names its method instead of the preset, for a run of an ablation.
+    """
     config, record = run_record.load(workdir)
     lines = records.read(workdir / metrics.FILE)
     if len(lines) < config.iterations:
@@ -55,7 +58,7 @@ def load(workdir: pathlib.Path, panel: str) -> Run:
             if side is not None and found.kind.seed == 0:
                 side[found.kind.decoding] = found.success.value
     return Run(
-        method=config.preset,
+        method=f"{config.env.name}:{cell}" if cell else config.preset,
         seed=config.seed,
         commit=record["commit"],
         iterations=config.iterations,
@@ -69,8 +72,12 @@ def load(workdir: pathlib.Path, panel: str) -> Run:
 
 
 def load_all(folder: pathlib.Path, panel: str) -> dict[str, list[Run]]:
-    """Method → runs by seed, of every run folder directly under `folder`."""
+    """Method → runs by seed, of every run folder directly under `folder`, and of the
+    cells of an ablation: folder/CELL/seed-N.
+    """
     found = [load(p.parent, panel) for p in sorted(folder.glob("*/config.json"))]
+    for p in sorted(folder.glob("*/seed-*/config.json")):
+        found.append(load(p.parent, panel, cell=p.parts[-3]))
     if not found:
         raise Refused(f"{folder} has no run folders; give the folder that holds them")
     by_method: dict[str, list[Run]] = collections.defaultdict(list)

@@ -7,9 +7,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import scipy.optimize
 import scipy.stats
 
 LEVEL = 0.95
+POWER = 0.8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +51,33 @@ def mean_t(values: Sequence[float], level: float = LEVEL) -> Interval:
     reach = scipy.stats.t.ppf((1 + level) / 2, len(x) - 1)
     half = float(reach * x.std(ddof=1) / math.sqrt(len(x)))
     return Interval(mean, mean - half, mean + half)
+
+
+def smallest_detectable(
+    values: Sequence[float], level: float = LEVEL, power: float = POWER
+) -> float:
+    """The true mean at which a t test of so many such values would reject 0.
+
+    δ with P(|t| > t_crit) = `power`, t noncentral with δ √n / s: what an experiment of
+    this size and spread could have shown. NaN for one value; 0 where none varies.
+    """
+    x = _array(values)
+    if len(x) == 1:
+        return math.nan
+    free = len(x) - 1
+    unit = float(x.std(ddof=1) / math.sqrt(len(x)))
+    if not unit > 0:
+        return unit
+    critical = scipy.stats.t.ppf((1 + level) / 2, free)
+    # The noncentral t over equally likely spreads: SciPy's own is NaN for large shifts.
+    middle = (np.arange(2000) + 0.5) / 2000
+    wanted = critical * np.sqrt(scipy.stats.chi2.ppf(middle, free) / free)
+
+    def missing(shift: float) -> float:
+        seen = scipy.stats.norm.cdf([shift - wanted, -shift - wanted])
+        return float(seen.sum(axis=0).mean()) - power
+
+    return unit * float(scipy.optimize.brentq(missing, 0.0, 2 * critical + 5))
 
 
 def mean_bootstrap(

@@ -15,7 +15,7 @@ import numpy as np
 import tensorboardX
 from absl import logging
 
-from steppo_jax.progress import Progress
+from steppo_jax.progress import Bar
 from steppo_jax.records import Records
 
 FILE, EVENTS = "metrics.jsonl", "tensorboard"
@@ -40,7 +40,7 @@ def check_name(name: str) -> None:
 class Metrics:
     """Writes one object per iteration; opening it again resumes exactly."""
 
-    def __init__(self, workdir: pathlib.Path, progress: Progress, start: int = 0):
+    def __init__(self, workdir: pathlib.Path, progress: Bar, start: int = 0):
         """Drops what was written of iterations from `start` on, then appends."""
         self._progress = progress
         self._records = Records(workdir / FILE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from steppo_jax import anchors, credit, draws, envs, trajectories, warm_start
+from steppo_jax import anchors, credit, draws, envs, trajectories
 from steppo_jax.actor import branch
 from steppo_jax.actor.branch import BranchSettings
 from steppo_jax.actor.rollout import Rollout, RolloutSettings, policy_speaks, rollout
@@ -19,13 +18,16 @@ from steppo_jax.credit import CreditSettings
 from steppo_jax.envs import context
 from steppo_jax.envs.base import Environment
 from steppo_jax.evaluate import Evaluator
+from steppo_jax.learner import numbers
 from steppo_jax.learner.state import LearnerState, OptimizerSettings
 from steppo_jax.learner.update import KLSettings, Learner, UpdateSettings
 from steppo_jax.models.decoder import DecoderConfig
 from steppo_jax.models.heads import Critic, Policy, ValueHead
 from steppo_jax.objective import ObjectiveSettings
 from steppo_jax.parallel import Axis, Devices
-from steppo_jax.warm_start import CloneSettings
+from steppo_jax.settings import flat
+from steppo_jax.structs import Steps, Tokens
+from steppo_jax.warm_start import CloneSettings, Cloning
 
 
 def decoder_config(config: ConfigDict, env: Environment) -> DecoderConfig:
@@ -87,12 +89,16 @@ def update_settings(config: ConfigDict) -> UpdateSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Programs:
-    """What a run executes; nothing here holds parameters."""
+    """What a run executes; nothing here holds parameters.
+
+    Each program is compiled when it is first called. `at` gives them to another run.
+    """
 
     config: ConfigDict
     env: Environment
     devices: Devices
     learner: Learner
+    compiled: dict[str, Any] = dataclasses.field(init=False, default_factory=dict)
 
     def abstract(self) -> LearnerState:
         """Shapes, dtypes and places of a run's state, to restore one; nothing is drawn.
@@ -111,11 +117,44 @@ class Programs:
 
     def begin(self) -> LearnerState:
         """The state a run starts from: parameters drawn from its seed."""
-        return jax.jit(self.learner.init)(jax.random.key(self.config.seed))
+        return self.init(jax.random.key(self.config.seed))
 
-    @functools.cached_property
+    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        if name not in self.compiled:
+            self.compiled[name] = make()
+        return self.compiled[name]
+
+    def at(self, config: ConfigDict) -> Programs:
+        """These programs for a run of the same shape: what is compiled is shared.
+
+        Raises ValueError for a configuration that needs other programs.
+        """
+        if shape(config) != shape(self.config):
+            raise ValueError(
+                f"{config.preset}: its programs are not those of {self.config.preset}"
+            )
+        learner = dataclasses.replace(self.learner, settings=update_settings(config))
+        other = dataclasses.replace(self, config=config, learner=learner)
+        object.__setattr__(other, "compiled", self.compiled)
+        return other
+
+    @property
+    def numbers(self) -> numbers.Numbers:
+        """What of this run's settings is an argument of the update."""
+        return numbers.take(self.learner.settings)
+
+    @property
+    def init(self) -> Any:
+        """(base key) → fresh LearnerState, one copy."""
+        return self._once("init", lambda: jax.jit(self.learner.init))
+
+    @property
     def collect(self) -> Any:
         """(state) → Rollout of the current iteration, laid out over the devices."""
+        return self._once("collect", lambda: self.devices.compile(self.collecting()))
+
+    def collecting(self) -> Callable[[Axis, LearnerState], Rollout]:
+        """The body of `collect`."""
         groups, size = self.config.rollout.groups, self.config.rollout.group_size
         play = self.play_settings("sampled")
         branching = self.branching
@@ -157,12 +196,33 @@ class Programs:
             steps = rolled.steps.replace(branch_advantage=advantage_B)
             return rolled.replace(steps=steps, start=None)
 
-        return self.devices.compile(body)
+        return body
 
-    @functools.cached_property
+    @property
     def update(self) -> Any:
         """(state, steps, tokens) → (state, metrics, seen); the state is consumed."""
-        return self.devices.compile(self.learner.update, donate=(0,))
+        program = self._once(
+            "update", lambda: self.devices.compile(self.updating(), donate=(1,))
+        )
+        given = self.devices.replicate(self.numbers)
+        return lambda *tables: program(given, *tables)
+
+    def updating(self) -> Callable[..., Any]:
+        """The body of `update`, its numbers before the state."""
+        learner = self.learner
+
+        def body(
+            axis: Axis,
+            given: numbers.Numbers,
+            state: LearnerState,
+            steps: Steps,
+            tokens: Tokens,
+        ):
+            settings = numbers.put(learner.settings, given)
+            the = dataclasses.replace(learner, settings=settings)
+            return the.update(axis, state, steps, tokens)
+
+        return body
 
     @property
     def trajectories_per_device(self) -> int:
@@ -186,6 +246,9 @@ class Programs:
 
     def evaluator(self, decoding: str) -> Evaluator:
         """Plays panels in batches as large as a rollout."""
+        return self._once(f"evaluator {decoding}", lambda: self._evaluator(decoding))
+
+    def _evaluator(self, decoding: str) -> Evaluator:
         batch = self.config.rollout.groups * self.config.rollout.group_size
         settings = dataclasses.replace(
             self.play_settings(decoding), on_time_limit="terminal"
@@ -198,18 +261,9 @@ class Programs:
         measure: Callable[[Any], float],
         tell: Callable[[int, float], None],
     ) -> Any:
-        """Policy parameters after the warm start; see `warm_start.clone`."""
-        return warm_start.clone(
-            self.devices,
-            self.learner.policy,
-            self.env,
-            self.play_settings("sampled"),
-            self.clone_settings(),
-            state.policy,
-            draws.key_of(state.key, "clone"),
-            measure,
-            tell,
-        )
+        """Policy parameters after the warm start."""
+        key = draws.key_of(state.key, "clone")
+        return self.cloning(state.policy, key, measure, tell)
 
     def with_similar_states(self, played: Rollout, threshold: float) -> Rollout:
         """The rollout with one anchor for observations that read alike (GiGPO)."""
@@ -236,6 +290,37 @@ class Programs:
     def clone_settings(self) -> CloneSettings:
         w = self.config.warm_start.to_dict()
         return CloneSettings(**w, microbatch=self.config.learner.microbatch)
+
+    @property
+    def cloning(self) -> Cloning:
+        """The warm start's program."""
+        return self._once(
+            "cloning",
+            lambda: Cloning(
+                self.devices,
+                self.learner.policy,
+                self.env,
+                self.play_settings("sampled"),
+                self.clone_settings(),
+            ),
+        )
+
+
+# Fields of a run that no program knows: loops and files read them.
+OF_THE_RUN = ("preset", "seed", "iterations", "trajectories", "eval", "checkpoint")
+
+
+def shape(config: ConfigDict) -> str:
+    """What decides the programs of a run, as text: equal shapes, equal programs.
+
+    A number of `learner.numbers` counts as there or not there, whatever it is.
+    """
+    values = {
+        name: "a number" if name in numbers.PATHS and value is not None else value
+        for name, value in flat(config).items()
+        if name.partition(".")[0] not in OF_THE_RUN
+    }
+    return repr(sorted(values.items()))
 
 
 def environment(config: ConfigDict) -> Environment:

@@ -8,7 +8,7 @@ import collections
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from rich import progress as bars
 from rich.console import Console
@@ -29,6 +29,19 @@ def clock_text(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class Bar(Protocol):
+    """Where a run's lines go."""
+
+    def line(self, done: int, values: Mapping[str, Any]) -> Any:
+        """Tells the metrics after `done` rounds."""
+
+    def say(self, text: str) -> None:
+        """Tells anything else."""
+
+    def close(self) -> None:
+        """Nothing more is coming."""
 
 
 class Progress:
@@ -59,14 +72,18 @@ class Progress:
             self._bar.start()
             self._task = self._bar.add_task(label, total=total, completed=start)
 
-    def line(self, done: int, values: Mapping[str, Any]) -> str:
-        """Prints, and returns, the line after `done` of `total` rounds."""
+    def line(self, done: int, values: Mapping[str, Any], of: str = "") -> str:
+        """Prints, and returns, the line after `done` of `total` rounds.
+
+        `of` says what the values are of, where that is not all the rounds.
+        """
         now = self._clock()
         self._recent.append((now, done))
         then, done_then = self._recent[0]
         pace = (now - then) / max(done - done_then, 1)
         width = len(str(self._total))
         cells = [f"{self._label} {done:{width}}/{self._total}"]
+        cells += [of] if of else []
         for label, key, form in COLUMNS:
             if values.get(key) is not None:
                 cells.append(f"{label} {float(values[key]):{form}}")

@@ -20,6 +20,7 @@ from steppo_jax import provenance, records, settings
 from steppo_jax.errors import Refused
 
 FILE, LOCK = "config.json", ".lock"
+BEFORE = {"lanes": 1}  # of runs from before the field existed
 LEAVES = ("checkpoints", "metrics.jsonl", "eval")  # what only a run makes
 
 
@@ -75,7 +76,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     ]
 
 
-def _lock(workdir: pathlib.Path) -> TextIO:
+def lock(workdir: pathlib.Path) -> TextIO:
     """Holds the folder until the file is closed or the process ends in any way."""
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -104,17 +105,24 @@ class Run:
     """An opened run folder: locked, and known to be of this configuration."""
 
     def __init__(
-        self, workdir: pathlib.Path, config: ml_collections.ConfigDict, env_version: str
+        self,
+        workdir: pathlib.Path,
+        config: ml_collections.ConfigDict,
+        env_version: str,
+        lanes: int = 1,
     ):
         """Starts a run in an empty folder or joins the one that is there.
+
+        `lanes` is the number of runs in its program, itself included.
 
         Raises WorkdirError where the folder cannot be written, is in use, or holds a
         run of another configuration or environment version.
         """
         self.workdir = workdir
-        self._file = _lock(workdir)
+        self._file = lock(workdir)
         try:
             self.record = provenance.describe(config, env_version)
+            self.record["lanes"] = lanes
             self.resumed = (workdir / FILE).exists()
             if self.resumed:
                 self._join(load(workdir)[1])
@@ -137,7 +145,7 @@ class Run:
     def _join(self, old: dict[str, Any]) -> None:
         def differ(*names: str) -> list[str]:
             return differences(
-                {name: old.get(name) for name in names},
+                {name: old.get(name, BEFORE.get(name)) for name in names},
                 {name: self.record[name] for name in names},
             )
 
@@ -147,7 +155,7 @@ class Run:
                 f"workdir {self.workdir} holds another run; {'; '.join(strict)}; "
                 "use the same settings to resume, or another workdir"
             )
-        for text in differ("packages", "python", "devices", "commit"):
+        for text in differ("packages", "python", "devices", "lanes", "commit"):
             logging.warning("resuming under other conditions: %s", text)
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import pathlib
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -27,10 +27,16 @@ from steppo_jax.learner.state import LearnerState
 from steppo_jax.metrics import Metrics
 from steppo_jax.pages import run_page
 from steppo_jax.programs import Programs
-from steppo_jax.progress import Progress, clock_text
+from steppo_jax.progress import Bar, Progress, clock_text
 from steppo_jax.run_record import Run
 
+# (fresh state, () → cloned policy) → the policy to start from.
+Warm = Callable[[LearnerState, Callable[[], Any]], Any]
 PROFILE_FROM = 2  # iterations after the start: by then everything is compiled
+
+
+def _print(text: str) -> None:
+    print(text, flush=True)
 
 
 def run(config: ConfigDict, workdir: pathlib.Path, *, profile: int = 0) -> None:
@@ -49,44 +55,83 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, profile: int = 0) -> None:
       SystemExit 143: after SIGTERM, with everything saved.
     """
     settings.check(config)
-    p = assembly.build(config)
-    with (
-        Run(workdir, config, p.env.version),
-        contextlib.closing(
-            Checkpoints(workdir / "checkpoints", keep=config.checkpoint.keep)
-        ) as checkpoints,
-        _sigterm() as stop,
-    ):
-        start, state = _start(p, checkpoints, stop)
-        _Loop(p, checkpoints, workdir, start, profile).run(state, stop)
+    learn(assembly.build(config), workdir, profile=profile)
     report.write(workdir)
     run_page.write(workdir)
     closing.show(workdir)
 
 
-def _start(
-    p: Programs, checkpoints: Checkpoints, stop: list[int]
-) -> tuple[int, LearnerState]:
-    """The state to go on from, replicated: restored, or fresh after the warm start."""
-    restored = checkpoints.restore_latest(p.abstract())
-    if restored is not None:
-        print(f"resuming after iteration {restored[0]}", flush=True)
-        return restored[0], p.devices.replicate(restored[1])
-    state = p.devices.replicate(_warm(p, p.begin(), stop))
+def learn(
+    p: Programs,
+    workdir: pathlib.Path,
+    *,
+    bar: Bar | None = None,
+    warm: Warm = lambda state, clone: clone(),
+    profile: int = 0,
+) -> None:
+    """All of `run` but the pictures and tables at its end.
+
+    Args:
+      p: the programs of a checked configuration.
+      bar: where the run's lines go; its own by default.
+      warm: (fresh state, cloning) → the cloned policy, for runs that share one.
+    """
+    config, say = p.config, bar.say if bar else _print
+    with (
+        Run(workdir, config, p.env.version),
+        contextlib.closing(
+            Checkpoints(workdir / "checkpoints", keep=config.checkpoint.keep)
+        ) as checkpoints,
+        sigterm() as stop,
+    ):
+        restored = checkpoints.restore_latest(p.abstract())
+        if restored is not None:
+            start, state = restored[0], p.devices.replicate(restored[1])
+            say(f"resuming after iteration {start}")
+        else:
+            start, state = 0, begin(p, p.begin(), checkpoints, stop, warm, say)
+        Loop(p, checkpoints, workdir, start, bar, profile).run(state, stop)
+
+
+def trained(p: Programs, workdir: pathlib.Path) -> LearnerState:
+    """The state after the last iteration of a finished run, replicated."""
+    folder = Checkpoints(workdir / "checkpoints", read_only=True)
+    with contextlib.closing(folder) as checkpoints:
+        return p.devices.replicate(
+            checkpoints.restore(p.config.iterations, p.abstract())
+        )
+
+
+def begin(
+    p: Programs,
+    fresh: LearnerState,
+    checkpoints: Checkpoints,
+    stop: list[int],
+    warm: Warm,
+    say: Callable[[str], None],
+) -> LearnerState:
+    """The state of iteration 0, replicated: after the warm start, and saved."""
+    state = p.devices.replicate(_warm(p, fresh, stop, warm, say))
     # Saved as every later state is, so that nothing new compiles at the next save.
     checkpoints.save(0, p.devices.first(state))
     checkpoints.wait()
-    return 0, state
+    return state
 
 
-def _warm(p: Programs, state: LearnerState, stop: list[int]) -> LearnerState:
+def _warm(
+    p: Programs,
+    state: LearnerState,
+    stop: list[int],
+    warm: Warm = lambda state, clone: clone(),
+    say: Callable[[str], None] = _print,
+) -> LearnerState:
     """The state with a cloned policy, whose decoder the critic starts from too.
 
     Nothing is saved before it ends: stopped here, a run starts over.
     """
     if p.config.warm_start.success == 0:
         return state
-    clone, evaluator = p.clone_settings(), p.evaluator("sampled")
+    target, evaluator = p.config.warm_start.success, p.evaluator("sampled")
     began = time.monotonic()
 
     def measure(params) -> float:
@@ -95,20 +140,21 @@ def _warm(p: Programs, state: LearnerState, stop: list[int]) -> LearnerState:
 
     def tell(made: int, rate: float) -> None:
         # It ends on success, so nobody knows when: no bar, no made-up ETA.
-        print(
+        say(
             f"cloning  {made:4} updates  success {rate:.3f} (stops at "
-            f"{clone.success:.2f})  {clock_text(time.monotonic() - began)}",
-            flush=True,
+            f"{target:.2f})  {clock_text(time.monotonic() - began)}"
         )
         if stop:
-            print("SIGTERM: stopped while cloning; nothing to save yet", flush=True)
+            say("SIGTERM: stopped while cloning; nothing to save yet")
             raise SystemExit(128 + signal.SIGTERM)
 
-    policy = p.clone(state, measure, tell)
-    return p.learner.start_from(state, policy)
+    def clone():
+        return p.clone(state, measure, tell)
+
+    return p.learner.start_from(state, warm(state, clone))
 
 
-class _Loop:
+class Loop:
     """One run's iterations and everything they write."""
 
     def __init__(
@@ -117,64 +163,81 @@ class _Loop:
         checkpoints: Checkpoints,
         workdir: pathlib.Path,
         start: int,
-        profile: int,
+        bar: Bar | None = None,
+        profile: int = 0,
     ):
-        self.p, self.config = p, p.config
+        self.p, self.config, self.update = p, p.config, p.update
         self.checkpoints, self.workdir = checkpoints, workdir
         self.start, self.end = start, p.config.iterations
         first = start + PROFILE_FROM
         self.profile = range(first, min(first + profile, self.end))
         method = p.config.preset.partition(":")[2]
-        self.bar = Progress(method, self.end, start=start)
+        self.bar = bar or Progress(method, self.end, start=start)
         self.evaluator = p.evaluator(p.config.eval.decoding)
 
     def run(self, state: LearnerState, stop: list[int]) -> None:
         """Iterations `start` … end; evaluates before the first and after the last."""
-        panel_records.truncate(self.workdir, self.start - 1)
-        with contextlib.closing(
-            Metrics(self.workdir, self.bar, start=self.start)
-        ) as metrics:
+        with self.recording() as metrics:
             for iteration in range(self.start, self.end):
-                self._evaluate(iteration, state)
+                self.evaluate(iteration, state.policy)
                 self._trace(iteration)
                 state = self._iterate(iteration, state, metrics)
                 done = iteration + 1
-                due = done % self.config.checkpoint.every == 0 or done == self.end
-                if due or stop:
+                if self.saves(done) or stop:
                     self.checkpoints.save(done, self.p.devices.first(state))
                 if stop:
                     self.checkpoints.wait()
                     self.bar.say(f"SIGTERM: saved after iteration {done}")
                     raise SystemExit(128 + signal.SIGTERM)
         self._trace(self.end)
-        self._evaluate(self.end, state)
+        self.evaluate(self.end, state.policy)
         self.bar.close()
+
+    def recording(self) -> contextlib.closing[Metrics]:
+        """The metrics to write into; what is younger than `start` is dropped."""
+        panel_records.truncate(self.workdir, self.start - 1)
+        return contextlib.closing(Metrics(self.workdir, self.bar, start=self.start))
+
+    def saves(self, done: int) -> bool:
+        """Whether a checkpoint is due after so many iterations."""
+        return done % self.config.checkpoint.every == 0 or done == self.end
 
     def _iterate(self, iteration: int, state: LearnerState, metrics: Metrics):
         began = time.perf_counter()
         played = jax.block_until_ready(self.p.collect(state))
         played = self._with_anchors(played)
         rolled = time.perf_counter()
-        state, learned, seen = self.p.update(state, played.steps, played.tokens)
+        state, learned, seen = self.update(state, played.steps, played.tokens)
         learned = jax.device_get(self.p.devices.first(learned))
-        ended = time.perf_counter()
+        seconds = (rolled - began, time.perf_counter() - rolled)
         outcome = jax.device_get(self.p.devices.join(played.outcome))
-        tokens = float(learned["data/tokens"])
+        self.record(metrics, iteration, outcome, learned, seconds)
+        if self.shows(iteration):
+            self.write_trajectories(iteration, played, seen)
+        return state
+
+    def record(
+        self,
+        metrics: Metrics,
+        iteration: int,
+        outcome: dict[str, np.ndarray],
+        learned: dict[str, np.ndarray],
+        seconds: tuple[float, float],
+    ) -> None:
+        """One line of metrics; `seconds` of rollout and update."""
+        tokens, (rolling, updating) = float(learned["data/tokens"]), seconds
         metrics.write(
             iteration,
             {f"train/{name}": float(np.mean(x)) for name, x in outcome.items()}
             | {name: x.item() for name, x in learned.items()}
             | played.measured
             | {
-                "time/rollout_seconds": rolled - began,
-                "time/update_seconds": ended - rolled,
-                "time/rollout_tokens_per_second": tokens / (rolled - began),
-                "time/tokens_per_second": tokens / (ended - began),
+                "time/rollout_seconds": rolling,
+                "time/update_seconds": updating,
+                "time/rollout_tokens_per_second": tokens / rolling,
+                "time/tokens_per_second": tokens / (rolling + updating),
             },
         )
-        if self.config.trajectories and self._shows(iteration):
-            self._write_trajectories(iteration, played, seen)
-        return state
 
     def _with_anchors(self, played: Any) -> Any:
         """The rollout with anchor states by similar text, where the config asks."""
@@ -183,22 +246,25 @@ class _Loop:
             return played
         return self.p.with_similar_states(played, threshold)
 
-    def _due(self, iteration: int) -> bool:
+    def due(self, iteration: int) -> bool:
         """Whether panels are played after so many iterations."""
         every = self.config.eval.every
         return iteration in (0, self.end) or (every > 0 and iteration % every == 0)
 
-    def _shows(self, iteration: int) -> bool:
-        return self._due(iteration) or iteration == self.end - 1
+    def shows(self, iteration: int) -> bool:
+        """Whether episodes of an iteration are written as text."""
+        last = iteration == self.end - 1
+        return self.config.trajectories > 0 and (self.due(iteration) or last)
 
-    def _evaluate(self, iteration: int, state: LearnerState) -> None:
-        if not self._due(iteration):
+    def evaluate(self, iteration: int, policy: Any) -> None:
+        """Plays the panels where that is due, with replicated parameters."""
+        if not self.due(iteration):
             return
         e = self.config.eval
         kind = panel_records.Kind(iteration, e.decoding, seed=0)
         panels.write(
             self.evaluator,
-            state.policy,
+            policy,
             self.workdir,
             kind,
             e.panels,
@@ -206,7 +272,8 @@ class _Loop:
             self.bar.say,
         )
 
-    def _write_trajectories(self, iteration: int, played: Any, seen: Any) -> None:
+    def write_trajectories(self, iteration: int, played: Any, seen: Any) -> None:
+        """The first episodes as text, with what the learner saw in each step."""
         episodes = self.p.as_text(played, seen, self.config.trajectories)
         trajectories.write(self.workdir, iteration, episodes)
 
@@ -220,7 +287,7 @@ class _Loop:
 
 
 @contextlib.contextmanager
-def _sigterm() -> Iterator[list[int]]:
+def sigterm() -> Iterator[list[int]]:
     """A list that is no longer empty once SIGTERM has arrived."""
     arrived: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: arrived.append(number))

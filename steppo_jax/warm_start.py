@@ -135,42 +135,52 @@ def cloning_updates(
     return updates
 
 
-def clone(
-    devices: Devices,
-    policy: Policy,
-    env: Environment,
-    play: RolloutSettings,
-    settings: CloneSettings,
-    params: Any,
-    key: jax.Array,
-    measure: Callable[[Any], float],
-    tell: Callable[[int, float], None],
-) -> Any:
-    """Policy parameters (one copy) that reach `settings.success`, as `measure` finds.
+class Cloning:
+    """The cloning of one environment by one shape of policy; compiled once."""
 
-    Args:
-      measure: replicated parameters → success rate by playing.
-      tell: told (updates made, success) after every measurement.
+    def __init__(
+        self,
+        devices: Devices,
+        policy: Policy,
+        env: Environment,
+        play: RolloutSettings,
+        settings: CloneSettings,
+    ):
+        if settings.episodes % devices.count:
+            raise ValueError(
+                f"warm_start.episodes={settings.episodes} does not divide over "
+                f"{devices.count} devices; choose a multiple"
+            )
+        self._devices, self._settings = devices, settings
+        self._optimizer = settings.optimizer()
+        body = cloning_updates(policy, env, play, settings, self._optimizer)
+        self._program = devices.compile(body, donate=(0, 1))
 
-    Raises:
-      NotReached: if `max_updates` were not enough.
-    """
-    if settings.episodes % devices.count:
-        raise ValueError(
-            f"warm_start.episodes={settings.episodes} does not divide over "
-            f"{devices.count} devices; choose a multiple"
-        )
-    optimizer = settings.optimizer()
-    body = cloning_updates(policy, env, play, settings, optimizer)
-    program = devices.compile(body, donate=(0, 1))
-    opt_state = devices.replicate(optimizer.init(lora.split(params)[0]))
-    params, key = devices.replicate((params, key))
-    success = 0.0
-    for made in range(0, settings.max_updates, settings.check_every):
-        first = devices.replicate(jnp.int32(made))
-        params, opt_state = program(params, opt_state, key, first)
-        success = measure(params)
-        tell(made + settings.check_every, success)
-        if success >= settings.success:
-            return devices.first(params)
-    raise settings.not_reached(success)
+    def __call__(
+        self,
+        params: Any,
+        key: jax.Array,
+        measure: Callable[[Any], float],
+        tell: Callable[[int, float], None],
+    ) -> Any:
+        """Policy parameters (one copy) that reach `success`, as `measure` finds.
+
+        Args:
+          measure: replicated parameters → success rate by playing.
+          tell: told (updates made, success) after every measurement.
+
+        Raises:
+          NotReached: if `max_updates` were not enough.
+        """
+        devices, settings = self._devices, self._settings
+        opt_state = devices.replicate(self._optimizer.init(lora.split(params)[0]))
+        params, key = devices.replicate((params, key))
+        success = 0.0
+        for made in range(0, settings.max_updates, settings.check_every):
+            first = devices.replicate(jnp.int32(made))
+            params, opt_state = self._program(params, opt_state, key, first)
+            success = measure(params)
+            tell(made + settings.check_every, success)
+            if success >= settings.success:
+                return devices.first(params)
+        raise settings.not_reached(success)

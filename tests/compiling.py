@@ -1,6 +1,8 @@
-"""How much a run compiles, told apart by the lines of its metrics."""
+"""How much is compiled."""
 
+import contextlib
 import pathlib
+from collections.abc import Iterator
 
 import jax
 import pytest
@@ -10,22 +12,32 @@ from steppo_jax import metrics, train
 _COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
-def run(config, workdir: pathlib.Path) -> list[int]:
-    """Trains; programs compiled until each line of metrics was written."""
-    compiled, counts = [], []
-    write = metrics.Metrics.write
+@contextlib.contextmanager
+def heard() -> Iterator[list[float]]:
+    """A list with one entry for every program compiled in the meantime."""
+    compiled: list[float] = []
 
-    def counting(self, iteration, values):
-        counts.append(len(compiled))
-        write(self, iteration, values)
-
-    def heard(event, duration, **_):
+    def listen(event, duration, **_):
         if event == _COMPILED:
             compiled.append(duration)
 
-    jax.monitoring.register_event_duration_secs_listener(heard)
-    with pytest.MonkeyPatch.context() as patch:
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield compiled
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def run(config, workdir: pathlib.Path) -> list[int]:
+    """Trains; programs compiled until each line of metrics was written."""
+    counts = []
+    write = metrics.Metrics.write
+    with heard() as compiled, pytest.MonkeyPatch.context() as patch:
+
+        def counting(self, iteration, values):
+            counts.append(len(compiled))
+            write(self, iteration, values)
+
         patch.setattr(metrics.Metrics, "write", counting)
         train.run(config, workdir)
-    jax.monitoring.unregister_event_duration_listener(heard)
     return counts

@@ -4,8 +4,14 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 
-from steppo_jax.intervals import mean_bootstrap, mean_t, wilson
+from steppo_jax.intervals import (
+    mean_bootstrap,
+    mean_t,
+    smallest_detectable,
+    wilson,
+)
 
 Z = 1.959963984540054  # 97.5 % of the normal distribution
 
@@ -66,3 +72,25 @@ def test_no_values_are_refused():
 
 def test_text():
     assert wilson(5, 10).text() == "0.500 [0.237, 0.763]"
+
+
+@pytest.mark.parametrize("number", [2, 3, 5, 30])
+def test_the_smallest_detectable_mean_is_seen_in_four_of_five_trials(number):
+    rng = np.random.default_rng(number)
+    values = rng.normal(size=number)
+    wanted = smallest_detectable(values)
+    trials = rng.normal(wanted, values.std(ddof=1), (40_000, number))
+    t = trials.mean(axis=1) / trials.std(axis=1, ddof=1) * math.sqrt(number)
+    critical = scipy.stats.t.ppf(0.975, number - 1)
+    assert np.mean(np.abs(t) > critical) == pytest.approx(0.8, abs=0.01)
+
+
+def test_the_smallest_detectable_mean_of_many_values_is_the_normal_one():
+    values = np.tile([-1.0, 1.0], 5000)
+    wanted = (1.959964 + 0.841621) * values.std(ddof=1) / 100  # z.975 + z.8
+    assert smallest_detectable(values) == pytest.approx(wanted, rel=1e-3)
+
+
+def test_without_spread_anything_is_detectable_and_one_value_shows_nothing():
+    assert smallest_detectable([0.25, 0.25, 0.25]) == 0
+    assert math.isnan(smallest_detectable([0.2]))

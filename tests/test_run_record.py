@@ -73,7 +73,7 @@ def test_the_lock_dies_with_its_process(tmp_path):
     program = f"""
         import pathlib, time
         from steppo_jax import run_record
-        lock = run_record._lock(pathlib.Path({str(tmp_path)!r}))
+        lock = run_record.lock(pathlib.Path({str(tmp_path)!r}))
         print("held", flush=True)
         time.sleep(60)
     """
@@ -82,10 +82,10 @@ def test_the_lock_dies_with_its_process(tmp_path):
         assert process.stdout.readline() == "held\n"
         try:
             with pytest.raises(WorkdirError, match=f"process {process.pid} "):
-                run_record._lock(tmp_path)
+                run_record.lock(tmp_path)
         finally:
             process.kill()
-    run_record._lock(tmp_path).close()
+    run_record.lock(tmp_path).close()
 
 
 def test_folders_that_cannot_be_written_are_named(tmp_path):
