@@ -6,7 +6,7 @@ import contextlib
 import pathlib
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -211,7 +211,7 @@ class Loop:
         learned = jax.device_get(self.p.devices.first(learned))
         seconds = (rolled - began, time.perf_counter() - rolled)
         outcome = jax.device_get(self.p.devices.join(played.outcome))
-        self.record(metrics, iteration, outcome, learned, seconds)
+        self.record(metrics, iteration, outcome, learned, seconds, played.measured)
         if self.shows(iteration):
             self.write_trajectories(iteration, played, seen)
         return state
@@ -223,6 +223,7 @@ class Loop:
         outcome: dict[str, np.ndarray],
         learned: dict[str, np.ndarray],
         seconds: tuple[float, float],
+        measured: Mapping[str, float] = {},
     ) -> None:
         """One line of metrics; `seconds` of rollout and update."""
         tokens, (rolling, updating) = float(learned["data/tokens"]), seconds
@@ -230,7 +231,7 @@ class Loop:
             iteration,
             {f"train/{name}": float(np.mean(x)) for name, x in outcome.items()}
             | {name: x.item() for name, x in learned.items()}
-            | played.measured
+            | dict(measured)
             | {
                 "time/rollout_seconds": rolling,
                 "time/update_seconds": updating,
