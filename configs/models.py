@@ -31,7 +31,7 @@ LEARNING = {
 # Numbers that two CPU cores can play and learn with in minutes.
 ON_CPU = {
     "iterations": 3,
-    "lm.rules": False,  # cloning teaches them; prompts are a fifth as long
+    "lm.rules": False,  # cloning teaches them, and prompts are much shorter
     "lm.max_prompt": 160,
     "lm.max_new": 24,
     "lm.slots": 32,
