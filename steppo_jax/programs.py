@@ -18,8 +18,10 @@ from steppo_jax.credit import CreditSettings
 from steppo_jax.envs import context
 from steppo_jax.envs.base import Environment
 from steppo_jax.evaluate import Evaluator
+from steppo_jax.guards import GuardSettings
+from steppo_jax.learner.settings import KLSettings, UpdateSettings
 from steppo_jax.learner.state import LearnerState, OptimizerSettings
-from steppo_jax.learner.update import KLSettings, Learner, UpdateSettings
+from steppo_jax.learner.update import Learner
 from steppo_jax.models.decoder import DecoderConfig
 from steppo_jax.models.heads import Critic, Policy, ValueHead
 from steppo_jax.objective import ObjectiveSettings
@@ -154,6 +156,11 @@ class Programs:
         if self.config.branching.branches is None:
             return None
         return BranchSettings(**self.config.branching.to_dict())
+
+    @property
+    def guards(self) -> GuardSettings:
+        """When the run stops by itself."""
+        return GuardSettings(**self.config.guards.to_dict())
 
     def play_settings(self, decoding: str) -> RolloutSettings:
         env = self.config.env

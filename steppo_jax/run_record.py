@@ -2,7 +2,8 @@
 
 config.json holds the resolved configuration, the environment's version, package
 versions, devices and the git commit. A run resumes only with the configuration
-and environment version that started it; one process at a time holds the folder.
+and environment version that started it, unless changes are accepted; `iterations` may
+always be raised. One process at a time holds the folder.
 """
 
 from __future__ import annotations
@@ -75,6 +76,10 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     ]
 
 
+def _iterations(record: dict[str, Any]) -> int:
+    return record["config"]["iterations"]
+
+
 def _lock(workdir: pathlib.Path) -> TextIO:
     """Holds the folder until the file is closed or the process ends in any way."""
     try:
@@ -104,20 +109,30 @@ class Run:
     """An opened run folder: locked, and known to be of this configuration."""
 
     def __init__(
-        self, workdir: pathlib.Path, config: ml_collections.ConfigDict, env_version: str
+        self,
+        workdir: pathlib.Path,
+        config: ml_collections.ConfigDict,
+        env_version: str,
+        accept_changes: bool = False,
     ):
         """Starts a run in an empty folder or joins the one that is there.
 
+        `changes` says what differs from the run that is there; `accept` keeps it.
+
         Raises WorkdirError where the folder cannot be written, is in use, or holds a
-        run of another configuration or environment version.
+        run of another configuration or environment version and `accept_changes` is
+        False. More `iterations` are no such difference.
         """
         self.workdir = workdir
         self._file = _lock(workdir)
         try:
             self.record = provenance.describe(config, env_version)
             self.resumed = (workdir / FILE).exists()
+            self.changes: list[str] = []
             if self.resumed:
-                self._join(load(workdir)[1])
+                before, old = load(workdir)
+                # An older record has the fields that came after it, too.
+                self._join(old | {"config": before.to_dict()}, accept_changes)
             else:
                 self._begin()
         except BaseException:
@@ -131,22 +146,40 @@ class Run:
                 f"workdir {self.workdir} has {', '.join(left)} of a run but no {FILE}; "
                 "put it back, empty the folder, or use another workdir"
             )
+        self._write()
+
+    def _write(self) -> None:
         text = records.dumps(self.record, indent=2)
         records.write_atomically(self.workdir / FILE, text + "\n")
 
-    def _join(self, old: dict[str, Any]) -> None:
+    def accept(self) -> None:
+        """Writes the changed settings into config.json, and what they were before.
+
+        To be called when the run's checkpoint is known to fit them.
+        """
+        if self.changes:
+            self._write()
+
+    def _join(self, old: dict[str, Any], accept_changes: bool) -> None:
         def differ(*names: str) -> list[str]:
             return differences(
                 {name: old.get(name) for name in names},
                 {name: self.record[name] for name in names},
             )
 
-        strict = differ("config", "environment")
-        if strict:
+        self.changes = differ("config", "environment")
+        strict = [x for x in self.changes if not x.startswith("config.iterations: ")]
+        if self.record["config"]["iterations"] < _iterations(old):
+            strict = self.changes
+        if strict and not accept_changes:
             raise WorkdirError(
                 f"workdir {self.workdir} holds another run; {'; '.join(strict)}; "
-                "use the same settings to resume, or another workdir"
+                "use the same settings to resume, or another workdir, or give "
+                "--accept_changes to go on with these"
             )
+        earlier = old.get("changes", [])
+        if self.changes or earlier:
+            self.record["changes"] = [*earlier, *self.changes]
         for text in differ("packages", "python", "devices", "commit"):
             logging.warning("resuming under other conditions: %s", text)
 

@@ -17,6 +17,7 @@ from steppo_jax import (
     anchors,
     closing,
     draws,
+    faults,
     panel_records,
     panels,
     programs,
@@ -26,6 +27,7 @@ from steppo_jax import (
     warm_start,
 )
 from steppo_jax.checkpoint import Checkpoints
+from steppo_jax.guards import Guards, RunStopped
 from steppo_jax.learner.state import LearnerState
 from steppo_jax.metrics import Metrics
 from steppo_jax.programs import Programs
@@ -35,31 +37,44 @@ from steppo_jax.run_record import Run
 PROFILE_FROM = 2  # iterations after the start: by then everything is compiled
 
 
-def run(config: ConfigDict, workdir: pathlib.Path, *, profile: int = 0) -> None:
+def run(
+    config: ConfigDict,
+    workdir: pathlib.Path,
+    *,
+    profile: int = 0,
+    accept_changes: bool = False,
+) -> None:
     """Trains as `config` says, then draws and prints what was reached.
 
     A folder that holds a run of the same config is resumed from its last
     checkpoint. Whatever moment the run was killed at, everything but `time/` comes
-    out bit for bit as without the kill (same devices and packages).
+    out bit for bit as without the kill (same devices and packages). With more
+    `iterations` than the run has it ends as a run of so many would.
 
     Args:
       workdir: the run's folder; the README says what is in it.
       profile: number of iterations to trace into workdir/profile; 0 = none.
+      accept_changes: go on although settings or environment version differ from the
+        run's; config.json then says so.
 
     Raises:
       ConfigError, WorkdirError: before any work is done.
+      RunStopped: a guard found a number that must not be.
       SystemExit 143: after SIGTERM, with everything saved.
     """
     settings.check(config)
     p = programs.build(config)
     with (
-        Run(workdir, config, p.env.version),
+        Run(workdir, config, p.env.version, accept_changes) as folder,
         contextlib.closing(
             Checkpoints(workdir / "checkpoints", keep=config.checkpoint.keep)
         ) as checkpoints,
         _sigterm() as stop,
     ):
         start, state = _start(p, checkpoints, stop)
+        for text in folder.changes:
+            print(f"changed: {text}", flush=True)
+        folder.accept()
         _Loop(p, checkpoints, workdir, start, profile).run(state, stop)
     report.write(workdir)
     closing.show(workdir)
@@ -137,6 +152,7 @@ class _Loop:
         first = start + PROFILE_FROM
         self.profile = range(first, min(first + profile, self.end))
         method = p.config.preset.partition(":")[2]
+        self.guards = Guards(p.guards, workdir, start)
         self.bar = Progress(method, self.end, start=start)
         self.evaluator = p.evaluator(p.config.eval.decoding)
 
@@ -172,19 +188,26 @@ class _Loop:
         ended = time.perf_counter()
         outcome = jax.device_get(self.p.devices.join(played.outcome))
         tokens = float(learned["data/tokens"])
-        metrics.write(
-            iteration,
-            {f"train/{name}": float(np.mean(x)) for name, x in outcome.items()}
-            | {name: x.item() for name, x in learned.items()}
-            | {
-                "time/rollout_seconds": rolled - began,
-                "time/update_seconds": ended - rolled,
-                "time/rollout_tokens_per_second": tokens / (rolled - began),
-                "time/tokens_per_second": tokens / (ended - began),
-            },
-        )
+        values = {f"train/{name}": float(np.mean(x)) for name, x in outcome.items()}
+        values |= {name: x.item() for name, x in learned.items()}
+        skipped = jax.device_get(self.p.devices.first(seen["skipped"]))
+        verdict = self.guards.judge(iteration, values, skipped)
+        values |= verdict.metrics
+        values |= {
+            "time/rollout_seconds": rolled - began,
+            "time/update_seconds": ended - rolled,
+            "time/rollout_tokens_per_second": tokens / (rolled - began),
+            "time/tokens_per_second": tokens / (ended - began),
+        }
+        if skipped.any():
+            self._write_faults(iteration, played, seen, skipped)
+        metrics.write(iteration, values)
         if self.config.trajectories and self._shows(iteration):
             self._write_trajectories(iteration, played, seen)
+        for text in verdict.warnings:
+            self.bar.say(f"warning: {text}")
+        if verdict.stop:
+            raise RunStopped(verdict.stop)
         return state
 
     def _with_anchors(self, played: Any) -> Any:
@@ -226,6 +249,11 @@ class _Loop:
         count = min(self.config.trajectories, self.p.trajectories_per_device)
         episodes = trajectories.as_text(self.p.env, steps, tokens, seen, count)
         trajectories.write(self.workdir, iteration, episodes)
+
+    def _write_faults(self, iteration: int, played: Any, seen: Any, skipped) -> None:
+        tables = self.p.devices.join((played.steps, played.tokens, dict(seen)))
+        count = self.p.devices.count
+        faults.write(self.workdir, iteration, *jax.device_get(tables), skipped, count)
 
     def _trace(self, iteration: int) -> None:
         """Starts or stops the profiler before an iteration."""

@@ -18,8 +18,11 @@ ROWS = (
     {"settings", "official_points", "actor", "learner", "trajectories", "anchors"}
     | {"weights", "engine"},
     {"methods", "evaluate", "warm_start", "chat"},
-    {"programs", "panels", "checkpoint", "progress", "run_record"},
-    {"metrics", "closing", "benchmarks", "fidelity"},
+    {"panels", "checkpoint", "progress", "run_record", "faults"},
+    {"metrics"},
+    {"guards"},
+    {"programs"},
+    {"closing", "benchmarks", "fidelity", "memory"},
     {"report", "comparison"},
     {"train"},
 )

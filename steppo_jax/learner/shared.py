@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from steppo_jax import masked
-from steppo_jax.learner import forward, gradients
+from steppo_jax.learner import forward, gradients, guard
 from steppo_jax.learner.gradients import Tables
 from steppo_jax.learner.state import LearnerState
 from steppo_jax.models.heads import Policy, ValueHead
@@ -117,15 +117,15 @@ def step(
         _stepped(adamw, *each) for each in zip(clipped, states, params)
     )
 
-    def unless_warming(new, old):
-        return jax.tree.map(lambda a, b: jnp.where(learns, a, b), new, old)
-
+    takes = guard.finite(sums["critic"], of_head)
+    takes &= guard.finite(sums["policy"], of_policy)
+    acts = learns & takes
     carry = carry.replace(
-        policy=unless_warming(acting, carry.policy),
-        policy_opt=unless_warming(acting_opt, carry.policy_opt),
-        critic=valuing,
-        critic_opt=valuing_opt,
-        num_updates=carry.num_updates + learns.astype(jnp.int32),
+        policy=guard.kept(acts, acting, carry.policy),
+        policy_opt=guard.kept(acts, acting_opt, carry.policy_opt),
+        critic=guard.kept(takes, valuing, carry.critic),
+        critic_opt=guard.kept(takes, valuing_opt, carry.critic_opt),
+        num_updates=carry.num_updates + acts.astype(jnp.int32),
     )
     return carry, {
         "critic": (sums["critic"], of_head),

@@ -252,6 +252,12 @@ def _cloning(values: Values) -> None:
         raise refuse("warm_start.max_updates", most, rule, "use a multiple")
 
 
+def _guards(values: Values) -> None:
+    gap = values["guards.sampler_gap"]
+    user = f"guards.sampler_gap={gap}"
+    _needs(values, "guards.gap_patience", gap is not None, user, 3)
+
+
 def _environment(values: Values) -> None:
     settings = {
         name.removeprefix("env."): value
@@ -290,6 +296,7 @@ RULES: tuple[Callable[[Values], None], ...] = (
     _model,
     _batch,
     _warm_start,
+    _guards,
     _environment,
     _preset,
 )

@@ -137,6 +137,13 @@ TREE: dict[str, Any] = {
         "check_every": 10,  # cloning updates
         "max_updates": 2000,  # give up, with an error
     },
+    "guards": {  # numbers that a run must not reach
+        "max_skips": 8,  # updates not finite, left out in a row, then it stops
+        "sampler_gap": optional(float, 0.05),  # mean |log π_old − log μ|: warns …
+        "gap_patience": optional(int, 3),  # … and stops after so many iterations
+        "max_kl": optional(float),  # mean KL(old‖new) of an iteration, stops
+        "loss_spike": optional(float),  # standard deviations above the last losses
+    },
     "eval": {
         "panels": ("seen", "unseen"),
         "every": 0,  # iterations; 0 = only before and after

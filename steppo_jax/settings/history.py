@@ -16,6 +16,12 @@ ADDED: dict[str, Any] = {
     "critic.trunk": "own",
     "critic.coef": None,
     "critic.scale": 1.0,
+    # Runs without guards went on whatever their numbers; resumed, they have them.
+    "guards.max_skips": 8,
+    "guards.sampler_gap": 0.05,
+    "guards.gap_patience": 3,
+    "guards.max_kl": None,
+    "guards.loss_spike": None,
 }
 
 

@@ -1,0 +1,80 @@
+"""Optimizer steps where the critic, if there is one, has a network of its own."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from steppo_jax.learner import gradients, guard
+from steppo_jax.learner.state import LearnerState
+from steppo_jax.parallel import Axis
+
+
+def step(
+    axis: Axis,
+    models,
+    optimizers,
+    carry: LearnerState,
+    tables,
+    order_S,
+    count,
+    learns,
+    settings,
+):
+    """One optimizer step of each network on one minibatch.
+
+    Args:
+      models, optimizers: (policy's, critic's); the critic may be None.
+      learns: [] bool, False while only the critic warms up.
+
+    Returns the new state, and for each network its sums and the norm of its gradient.
+    """
+    (policy, critic), (policy_optimizer, critic_optimizer), parts = (
+        models,
+        optimizers,
+        {},
+    )
+    if critic is not None:
+        carry, parts["critic"] = _critic_step(
+            axis, critic, critic_optimizer, carry, tables, order_S, count, settings
+        )
+    count = jnp.where(learns, count, 0)
+    carry, parts["policy"] = _policy_step(
+        axis, policy, policy_optimizer, carry, tables, order_S, count, learns, settings
+    )
+    return carry, parts
+
+
+def _policy_step(
+    axis, policy, optimizer, carry, tables, order_S, count, learns, settings
+):
+    """None, and no work, in critic warm-up."""
+    grads, sums = gradients.of_policy(
+        axis, policy, carry.policy, tables, order_S, count, settings
+    )
+    grads, sums = gradients.over_devices(axis, grads, sums)
+    params, opt_state, norm = gradients.step(
+        optimizer, grads, sums.count, carry.policy_opt, carry.policy
+    )
+    takes = learns & guard.finite(sums, norm)
+    carry = carry.replace(
+        policy=guard.kept(takes, params, carry.policy),
+        policy_opt=guard.kept(takes, opt_state, carry.policy_opt),
+        num_updates=carry.num_updates + takes.astype(jnp.int32),
+    )
+    return carry, (sums, norm)
+
+
+def _critic_step(axis, critic, optimizer, carry, tables, order_S, count, settings):
+    grads, sums = gradients.of_critic(
+        critic, carry.critic, tables, order_S, count, settings
+    )
+    grads, sums = gradients.over_devices(axis, grads, sums)
+    params, opt_state, norm = gradients.step(
+        optimizer, grads, sums.count, carry.critic_opt, carry.critic
+    )
+    takes = guard.finite(sums, norm)
+    carry = carry.replace(
+        critic=guard.kept(takes, params, carry.critic),
+        critic_opt=guard.kept(takes, opt_state, carry.critic_opt),
+    )
+    return carry, (sums, norm)
