@@ -8,7 +8,7 @@ import pathlib
 
 import numpy as np
 
-from steppo_jax import metrics, panel_records, records, run_record
+from steppo_jax import metrics, panel_records, run_record
 from steppo_jax.errors import Refused
 from steppo_jax.intervals import LEVEL, Interval, mean_t
 
@@ -42,7 +42,7 @@ class Difference:
 def load(workdir: pathlib.Path, panel: str) -> Run:
     """One run from its folder. Raises Refused where it has not ended."""
     config, record = run_record.load(workdir)
-    lines = records.read(workdir / metrics.FILE)
+    lines = metrics.read(workdir)
     if len(lines) < config.iterations:
         raise Refused(
             f"{workdir} has {len(lines)} of {config.iterations} iterations; "

@@ -11,12 +11,13 @@ import dataclasses
 import math
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from steppo_jax import records
+from steppo_jax import metrics
 from steppo_jax.errors import Refused
-from steppo_jax.metrics import FILE, KL
+from steppo_jax.metrics import KL
 
 GAP = "policy/sampler_gap_mean"
 LOSSES = ("policy/loss", "critic/loss")
@@ -54,12 +55,13 @@ class Guards:
     def __init__(self, settings: GuardSettings, workdir: pathlib.Path, start: int):
         """Remembers the iterations before `start` that metrics.jsonl has."""
         self.settings = settings
-        before = [r for r in records.read(workdir / FILE) if r["iteration"] < start]
+        before = [r for r in metrics.read(workdir) if r["iteration"] < start]
         last = before[-1] if before else {}
-        self._skips, self._gaps = (int(last.get(name, 0)) for name in (SKIPS, GAPS))
+        self._skips, self._gaps = (_count(last, name) for name in (SKIPS, GAPS))
         self._losses = {
             name: collections.deque(
-                (r[name] for r in before[-WINDOW:] if name in r), maxlen=WINDOW
+                (r[name] for r in before[-WINDOW:] if r.get(name) is not None),
+                maxlen=WINDOW,
             )
             for name in LOSSES
         }
@@ -147,3 +149,9 @@ class Guards:
             f"{spread:.3g} of the {len(before)} iterations before; lower the learning "
             "rates, or raise the bound"
         )
+
+
+def _count(line: Mapping[str, Any], name: str) -> int:
+    """A counter of the last line; 0 in runs that are older than it, or where broken."""
+    value = line.get(name)
+    return int(value) if value is not None and math.isfinite(value) else 0

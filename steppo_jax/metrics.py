@@ -15,6 +15,7 @@ import numpy as np
 import tensorboardX
 from absl import logging
 
+from steppo_jax import records
 from steppo_jax.progress import Progress
 from steppo_jax.records import Records
 
@@ -35,6 +36,19 @@ def check_name(name: str) -> None:
         raise ValueError(f"metric {name!r}: names look like group/name, lower case")
     if CLOCK.search(name) and not name.startswith("time/"):
         raise ValueError(f"metric {name!r} depends on the clock; put it under time/")
+
+
+def read(workdir: pathlib.Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl. Raises BrokenRecords for what no run writes."""
+    found = records.numbered(workdir / FILE)
+    for line in found:
+        for name, value in line.items():
+            if value is not None and not records.number(value):
+                raise records.BrokenRecords(
+                    f"{workdir / FILE}: iteration {line['iteration']} has {name}="
+                    f"{repr(value)[:40]}, not a number; repair or delete the line"
+                )
+    return found
 
 
 class Metrics:

@@ -33,17 +33,37 @@ def load(workdir: pathlib.Path) -> tuple[ml_collections.ConfigDict, dict[str, An
     path = workdir / FILE
     try:
         record = records.loads(path.read_text(encoding="utf-8"))
-        return settings.from_dict(record["config"]), record
+        config = settings.from_dict(record["config"])
+        _check_rest(record)
+        return config, record
     except FileNotFoundError:
         raise WorkdirError(
             f"workdir {workdir} has no {FILE}: no run was started there; "
             "give the --workdir of a run"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         text = " ".join(str(error).split())
         raise WorkdirError(
             f"{path} cannot be read ({text}); restore it or use another workdir"
         ) from None
+
+
+def _check_rest(record: dict[str, Any]) -> None:
+    """Raises TypeError unless what stands beside the configuration has its form."""
+    if not isinstance(record["commit"], str | None):
+        raise TypeError("commit is no text")
+    if not isinstance(record["environment"], dict):
+        raise TypeError("environment is no object")
+    changes = record.get("changes", [])
+    if not isinstance(changes, list) or not all(isinstance(x, str) for x in changes):
+        raise TypeError("changes are no list of texts")
 
 
 def check_environment(record: dict[str, Any], env_version: str) -> None:

@@ -11,7 +11,7 @@ from steppo_jax import credit, envs
 from steppo_jax.envs import context
 from steppo_jax.settings.errors import ConfigError, refuse, unknown
 from steppo_jax.settings.fields import FIELDS, WORDS, find, flat
-from steppo_jax.settings.ranges import broken
+from steppo_jax.settings.ranges import MOST, broken
 
 Values = dict[str, Any]  # dotted name → value
 
@@ -217,6 +217,13 @@ def _batch(values: Values) -> None:
             f"{trajectories} trajectories do not split into devices={devices} * "
             f"learner.minibatches={minibatches} = {parts} equal parts; change one of "
             f"them so that {parts} divides {trajectories}"
+        )
+    rows = trajectories * values["env.max_steps"]
+    if rows > MOST:
+        raise ConfigError(
+            f"config.rollout.groups={groups} * rollout.group_size={size} * "
+            f"env.max_steps={values['env.max_steps']} = {rows} steps an iteration; "
+            f"rows are counted up to {MOST}; lower one of them"
         )
     most = trajectories // parts * values["env.max_steps"]
     if values["learner.microbatch"] > most:

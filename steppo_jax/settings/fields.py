@@ -227,7 +227,7 @@ def from_dict(values: Mapping[str, Any]) -> ml_collections.ConfigDict:
             value = tuple(value)
         try:
             config.update_from_flattened_dict({name: value})
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ConfigError(
                 f"config.{name}={value!r}: needs {WORDS[field.kind]}; correct it"
             ) from error

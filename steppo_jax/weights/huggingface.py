@@ -37,7 +37,8 @@ def load(
     def read(name: str) -> np.ndarray:
         try:
             return open_files[where[name]].get_tensor(name)
-        except SafetensorError as error:
+        except (SafetensorError, TypeError, ValueError, AttributeError) as error:
+            # The last three: a dtype that NumPy does not have.
             raise ModelError(f"{where[name]}: {name}: {error}") from None
 
     return config, build(config, where.keys(), read, str(folder), place)
@@ -117,7 +118,7 @@ def _json(path: pathlib.Path) -> dict[str, Any]:
         raise ModelError(
             f"{path} does not exist; give the folder of a HuggingFace checkpoint"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from None
     if not isinstance(value, dict):
         raise ModelError(f"{path} is not a JSON object; restore the file")

@@ -67,5 +67,17 @@ def build(
                 f"{'/'.join(entry.ours)} needs {entry.their_shape}; "
                 "use the config.json of this checkpoint"
             )
-        flat[entry.ours] = place(entry.ours, entry.to_ours(value).astype(dtype))
+        if not jnp.issubdtype(value.dtype, jnp.floating):
+            raise ModelError(
+                f"{source}: {entry.theirs} holds {value.dtype}, not real numbers; "
+                "use a checkpoint in float32, float16 or bfloat16"
+            )
+        with np.errstate(over="ignore"):
+            value = value.astype(dtype)
+        if not np.isfinite(value).all():
+            raise ModelError(
+                f"{source}: {entry.theirs} has values that are not finite in {dtype}; "
+                "fetch the file again, or use a wider param_dtype"
+            )
+        flat[entry.ours] = place(entry.ours, entry.to_ours(value))
     return traverse_util.unflatten_dict(flat)
