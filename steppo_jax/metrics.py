@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import tensorboardX
 from absl import logging
 
 from steppo_jax import records
+from steppo_jax.events import Events
 from steppo_jax.progress import Progress
 from steppo_jax.records import Records
 
@@ -61,18 +61,16 @@ class Metrics:
         kept = self._records.truncate(start)
         if kept != start:  # a machine that lost power, or a file that was edited
             logging.warning("%s has %d of %d iterations", FILE, kept, start)
-        self._events = tensorboardX.SummaryWriter(
-            logdir=str(workdir / EVENTS), purge_step=start, flush_secs=10
-        )
+        self._events = Events(workdir / EVENTS, start)
 
     def write(self, iteration: int, values: Mapping[str, Any]) -> None:
         """The metrics of `iteration` (from 0): scalars, or None where there is none."""
         for name in values:
             check_name(name)
         self._records.append({"iteration": iteration, **values})
-        for name, value in values.items():
-            if value is not None and np.isfinite(value):
-                self._events.add_scalar(name, float(value), iteration)
+        finite = {k: float(v) for k, v in values.items() if v is not None}
+        finite = {k: v for k, v in finite.items() if np.isfinite(v)}
+        self._events.write(iteration, finite)
         self._progress.line(iteration + 1, values)
 
     def close(self) -> None:

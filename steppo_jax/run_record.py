@@ -12,6 +12,7 @@ import fcntl
 import os
 import pathlib
 import platform
+from collections.abc import Callable
 from typing import Any, TextIO
 
 import ml_collections
@@ -179,6 +180,19 @@ class Run:
         """
         if self.changes:
             self._write()
+
+    def unless_refused(self, check: Callable[[], Any]) -> None:
+        """Runs `check`; where it refuses, a folder that was empty has no record.
+
+        Else the run with settings that fit would meet the record of one that never
+        began.
+        """
+        try:
+            check()
+        except Refused:
+            if not self.resumed:
+                (self.workdir / FILE).unlink()
+            raise
 
     def _join(self, old: dict[str, Any], accept_changes: bool) -> None:
         def differ(*names: str) -> list[str]:

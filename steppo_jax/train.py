@@ -18,6 +18,7 @@ from steppo_jax import (
     closing,
     draws,
     faults,
+    memory,
     panel_records,
     panels,
     programs,
@@ -59,6 +60,7 @@ def run(
 
     Raises:
       ConfigError, WorkdirError: before any work is done.
+      TooLarge: the run cannot fit into memory.
       RunStopped: a guard found a number that must not be.
       SystemExit 143: after SIGTERM, with everything saved.
     """
@@ -71,6 +73,8 @@ def run(
         ) as checkpoints,
         _sigterm() as stop,
     ):
+        if checkpoints.iterations()[-1:] != [config.iterations]:
+            folder.unless_refused(lambda: memory.check(p))
         start, state = _start(p, checkpoints, stop)
         for text in folder.changes:
             print(f"changed: {text}", flush=True)

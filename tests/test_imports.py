@@ -18,7 +18,7 @@ ROWS = (
     {"settings", "official_points", "actor", "learner", "trajectories", "anchors"}
     | {"weights", "engine"},
     {"methods", "evaluate", "warm_start", "chat"},
-    {"panels", "checkpoint", "progress", "run_record", "faults"},
+    {"panels", "checkpoint", "progress", "run_record", "faults", "events"},
     {"metrics"},
     {"guards"},
     {"programs"},

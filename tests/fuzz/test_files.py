@@ -16,7 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs import household
-from steppo_jax import guards, metrics, panel_records, records, run_record, settings
+from steppo_jax import (
+    guards,
+    metrics,
+    panel_records,
+    provenance,
+    records,
+    run_record,
+    settings,
+)
 from steppo_jax.chat import gguf_tokenizer
 from steppo_jax.chat import tokenizer as chat
 from steppo_jax.errors import Refused
@@ -35,7 +43,9 @@ OUTSIDE, INSIDE = PLACE, PLACE / "run" / "inner"
 
 @pytest.fixture(scope="module", autouse=True)
 def _gone_afterwards():
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(provenance, "git_commit", lambda: None)  # a process each
+        yield
     shutil.rmtree(PLACE, ignore_errors=True)
 
 
