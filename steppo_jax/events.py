@@ -20,7 +20,7 @@ class Events:
     """One event file of a run."""
 
     def __init__(self, folder: pathlib.Path, start: int):
-        """A new file in `folder`; what others there have from step `start` on is void."""
+        """A new file in `folder`; others' steps from `start` on are void."""
         folder.mkdir(parents=True, exist_ok=True)
         self._file = EventsWriter(str(folder / "events"))
         self.purge_step = start

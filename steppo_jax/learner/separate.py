@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 
 from steppo_jax.learner import gradients, guard
@@ -72,6 +73,8 @@ def _critic_step(axis, critic, optimizer, carry, tables, order_S, count, setting
     params, opt_state, norm = gradients.step(
         optimizer, grads, sums.count, carry.critic_opt, carry.critic
     )
+    # Fused with the choice below, the update itself would be rounded otherwise.
+    params, opt_state, norm = jax.lax.optimization_barrier((params, opt_state, norm))
     takes = guard.finite(sums, norm)
     carry = carry.replace(
         critic=guard.kept(takes, params, carry.critic),
