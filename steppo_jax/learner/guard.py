@@ -23,5 +23,14 @@ def finite(sums: LossSums, norm: jax.Array) -> jax.Array:
 
 
 def kept(takes: jax.Array, new: Tree, old: Tree) -> Tree:
-    """`new` where the step is taken, `old` bit for bit where it is not."""
-    return jax.tree.map(lambda a, b: jnp.where(takes, a, b), new, old)
+    """`new` if the step is taken, `old` bit for bit if it is not.
+
+    A branch, not a choice entry by entry: that would be fused with the arithmetic of
+    the step and round it otherwise than without a guard.
+    """
+    return jax.lax.cond(takes, lambda a, b: a, lambda a, b: b, new, old)
+
+
+def unless_warming(learns: jax.Array, new: Tree, old: Tree) -> Tree:
+    """`new`, but `old` while only the critic learns."""
+    return jax.tree.map(lambda a, b: jnp.where(learns, a, b), new, old)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 
 from steppo_jax.learner import gradients, guard
@@ -56,11 +55,13 @@ def _policy_step(
     params, opt_state, norm = gradients.step(
         optimizer, grads, sums.count, carry.policy_opt, carry.policy
     )
-    takes = learns & guard.finite(sums, norm)
+    takes, old = guard.finite(sums, norm), (carry.policy, carry.policy_opt)
+    new = guard.unless_warming(learns, (params, opt_state), old)
+    params, opt_state = guard.kept(takes, new, old)
     carry = carry.replace(
-        policy=guard.kept(takes, params, carry.policy),
-        policy_opt=guard.kept(takes, opt_state, carry.policy_opt),
-        num_updates=carry.num_updates + takes.astype(jnp.int32),
+        policy=params,
+        policy_opt=opt_state,
+        num_updates=carry.num_updates + (learns & takes).astype(jnp.int32),
     )
     return carry, (sums, norm)
 
@@ -73,11 +74,9 @@ def _critic_step(axis, critic, optimizer, carry, tables, order_S, count, setting
     params, opt_state, norm = gradients.step(
         optimizer, grads, sums.count, carry.critic_opt, carry.critic
     )
-    # Fused with the choice below, the update itself would be rounded otherwise.
-    params, opt_state, norm = jax.lax.optimization_barrier((params, opt_state, norm))
-    takes = guard.finite(sums, norm)
-    carry = carry.replace(
-        critic=guard.kept(takes, params, carry.critic),
-        critic_opt=guard.kept(takes, opt_state, carry.critic_opt),
+    params, opt_state = guard.kept(
+        guard.finite(sums, norm),
+        (params, opt_state),
+        (carry.critic, carry.critic_opt),
     )
-    return carry, (sums, norm)
+    return carry.replace(critic=params, critic_opt=opt_state), (sums, norm)

@@ -119,13 +119,17 @@ def step(
 
     takes = guard.finite(sums["critic"], of_head)
     takes &= guard.finite(sums["policy"], of_policy)
-    acts = learns & takes
+    old = (carry.policy, carry.policy_opt)
+    acted = guard.unless_warming(learns, (acting, acting_opt), old)
+    (policy_params, policy_opt), (head_params, head_opt) = guard.kept(
+        takes, (acted, (valuing, valuing_opt)), (old, (carry.critic, carry.critic_opt))
+    )
     carry = carry.replace(
-        policy=guard.kept(acts, acting, carry.policy),
-        policy_opt=guard.kept(acts, acting_opt, carry.policy_opt),
-        critic=guard.kept(takes, valuing, carry.critic),
-        critic_opt=guard.kept(takes, valuing_opt, carry.critic_opt),
-        num_updates=carry.num_updates + acts.astype(jnp.int32),
+        policy=policy_params,
+        policy_opt=policy_opt,
+        critic=head_params,
+        critic_opt=head_opt,
+        num_updates=carry.num_updates + (learns & takes).astype(jnp.int32),
     )
     return carry, {
         "critic": (sums["critic"], of_head),
