@@ -120,13 +120,24 @@ class Checkpoints:
         return sorted(self._manager.all_steps())
 
     def restore(self, iteration: int, abstract: Tree) -> Tree:
-        """The tree of one iteration. Raises Refused if there is none, or another."""
+        """The tree of one iteration. Raises CheckpointMismatch where there is none or it
+        holds another, CheckpointsBroken where it cannot be read.
+        """
         if iteration not in self.iterations():
             raise CheckpointMismatch(
                 f"{self._directory} has no checkpoint {iteration}; there are "
                 f"{self.iterations()}"
             )
-        return self._restore(iteration, abstract)
+        with _one_error():
+            try:
+                return self._restore(iteration, abstract)
+            except CheckpointMismatch:
+                raise
+            except Exception as error:  # whatever orbax raises on damaged files
+                raise CheckpointsBroken(
+                    f"{self._directory}: checkpoint {iteration} cannot be read "
+                    f"({_line(error)}); take another of {self.iterations()}"
+                ) from error
 
     def _restore(self, iteration: int, abstract: Tree) -> Tree:
         listed = self._manager.restore(
