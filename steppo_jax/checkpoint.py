@@ -120,8 +120,10 @@ class Checkpoints:
         return sorted(self._manager.all_steps())
 
     def restore(self, iteration: int, abstract: Tree) -> Tree:
-        """The tree of one iteration. Raises CheckpointMismatch where there is none or it
-        holds another, CheckpointsBroken where it cannot be read.
+        """The tree of one iteration.
+
+        Raises CheckpointMismatch where there is none or it holds another tree,
+        CheckpointsBroken where it cannot be read.
         """
         if iteration not in self.iterations():
             raise CheckpointMismatch(
