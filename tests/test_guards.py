@@ -151,6 +151,7 @@ def test_a_run_with_bad_rewards_stops_and_leaves_the_rows(tmp_path, monkeypatch)
             reward = jax.numpy.where(bad, jax.numpy.nan, rolled.steps.reward)
             return rolled.replace(steps=rolled.steps.replace(reward=reward))
 
+        played.lower = play.lower  # asked for its memory
         return played
 
     monkeypatch.setattr(programs.Programs, "collect", property(poisoned))
@@ -160,7 +161,7 @@ def test_a_run_with_bad_rewards_stops_and_leaves_the_rows(tmp_path, monkeypatch)
     with pytest.raises(RunStopped, match="iteration 2: optimizer updates 3 to 5"):
         train.run(config, tmp_path)
     lines = [json.loads(x) for x in (tmp_path / "metrics.jsonl").open()]
-    assert [x["critic/skipped"] for x in lines] == [0, 2, 2]
+    assert [x["policy/skipped"] for x in lines] == [0, 2, 2]
     assert [x[guards.SKIPS] for x in lines] == [0, 2, 4]
     names = sorted(p.name for p in (tmp_path / "faults").iterdir())
     assert names == ["iteration_000001.npz", "iteration_000002.npz"]

@@ -53,6 +53,8 @@ def told(board: Board) -> Iterator[None]:
             board.enter(phase)
             return function(*args, **kwargs)
 
+        if hasattr(function, "lower"):  # a jitted function is asked for its memory
+            wrapped.lower = function.lower
         return wrapped
 
     def program(phase, made):

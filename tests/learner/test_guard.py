@@ -69,10 +69,12 @@ def _deal_key(state):
 
 @pytest.mark.parametrize("method", ["steppo", "grpo"])
 def test_nothing_moves_where_every_minibatch_is_bad(rolled, method):
-    """A whitened batch spreads one bad reward over all of its advantages."""
+    """Down to the optimizers' moments and counters."""
     the = toy.learner(method, epochs=2)
     state = the.init(jax.random.key(3))
-    bad = with_reward(with_reward(rolled, np.nan), np.nan, of=1)
+    bad = rolled
+    for trajectory in range(8):
+        bad = with_reward(bad, np.nan, of=trajectory)
     after, metrics, seen = toy.update(the, bad, state)
     assert np.asarray(seen["skipped"]).all() and seen["skipped"].shape == (4,)
     assert metrics["policy/skipped"] == 4 and np.isnan(metrics["policy/loss"])
