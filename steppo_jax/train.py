@@ -33,7 +33,7 @@ from steppo_jax.learner.state import LearnerState
 from steppo_jax.metrics import Metrics
 from steppo_jax.programs import Programs
 from steppo_jax.progress import Progress, clock_text
-from steppo_jax.run_record import Run
+from steppo_jax.run_record import Run, WorkdirError
 
 PROFILE_FROM = 2  # iterations after the start: by then everything is compiled
 
@@ -76,6 +76,12 @@ def run(
         if checkpoints.iterations()[-1:] != [config.iterations]:
             folder.unless_refused(lambda: memory.check(p))
         start, state = _start(p, checkpoints, stop)
+        if start > config.iterations:  # accepted, but not to be undone
+            raise WorkdirError(
+                f"workdir {workdir} has learned for {start} iterations, "
+                f"config.iterations={config.iterations}; give {start} or more, or "
+                "another workdir"
+            )
         for text in folder.changes:
             print(f"changed: {text}", flush=True)
         folder.accept()
