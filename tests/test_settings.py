@@ -271,9 +271,9 @@ def test_what_a_method_needs_cannot_be_left_out(method, field):
 
 OUT_OF_RANGE = {
     "seed": (-1, 2**32),
-    "iterations": (0,),
+    "iterations": (0, 2**31),
     "devices": (-1,),
-    "env.max_steps": (0,),
+    "env.max_steps": (0, 10**30),
     "env.think_tokens": (-1,),
     "env.on_time_limit": ("ignore",),
     "model.width": (0,),
@@ -297,7 +297,7 @@ OUT_OF_RANGE = {
     "objective.aggregate": ("mean",),
     "objective.constant": (0.0,),
     "objective.entropy_coef": (-0.1,),
-    "policy.learning_rate": (0.0, float("nan")),
+    "policy.learning_rate": (0.0, float("nan"), 1e300, 1e-46),
     "policy.grad_clip": (0.0,),
     "policy.weight_decay": (-0.1,),
     "policy.adam_b2": (0.0, 1.0),
@@ -344,6 +344,7 @@ def test_values_out_of_range_are_refused(field, value):
 
 COMBINATIONS = {
     "learner.minibatches=3": "64 trajectories do not split into .*3 equal parts",
+    "rollout.groups=1048576,rollout.group_size=4096": "counted up to 2147483647",
     "devices=3": "devices=3 \\* learner.minibatches=8 = 24 equal parts",
     "devices=32,learner.minibatches=1": "devices=32 does not divide it",
     "learner.microbatch=257": "at most 160 sequences",
