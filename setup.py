@@ -17,6 +17,7 @@ CORE = [
     "ml-collections>=1.1,<2",
     "absl-py>=2.1",
     "numpy>=2.0",
+    "psutil>=5.9",  # how much memory is free
     "scipy>=1.13",  # intervals of proportions and means
     "rich>=13.7",  # progress bars and tables in the terminal
     "matplotlib>=3.9",  # learning curves

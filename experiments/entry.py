@@ -17,7 +17,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from experiments import help_text
-from steppo_jax import methods, settings
+from steppo_jax import errors, methods, settings
 from steppo_jax.errors import Refused
 
 OVERRIDE = re.compile(r"--?(no)?config\.(?P<name>[^=]+)(=(?P<text>.*))?", re.DOTALL)
@@ -132,5 +132,14 @@ def launch(main: Callable[[], None], *required: str) -> None:
             main()
         except Refused as error:
             stop(str(error))
+        except OSError as error:
+            said = errors.of_disk(error)
+            if said is None:
+                raise
+            where = f" ({error.filename})" if error.filename else ""
+            stop(
+                f"{said}{where}; mend that and start again: a run goes on from its "
+                "last checkpoint"
+            )
 
     app.run(guarded, flags_parser=_parse)

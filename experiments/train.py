@@ -5,6 +5,8 @@
     python -m experiments.train --config=configs/household.py:grpo --workdir=DIR \\
         --config.seed=1 --config.rollout.groups=16
 
+More --config.iterations than before go on from where it ended.
+
 What a run leaves behind stands at its end and in DIR.
 """
 
@@ -22,6 +24,11 @@ WORKDIR = entry.define_workdir()
 PROFILE = flags.DEFINE_integer(
     "profile", 0, "Trace this many iterations into WORKDIR/profile.", lower_bound=0
 )
+ACCEPT_CHANGES = flags.DEFINE_bool(
+    "accept_changes",
+    False,
+    "Go on although settings or environment version differ from the run's.",
+)
 
 
 def main() -> None:
@@ -29,7 +36,12 @@ def main() -> None:
     settings.check(config)
     devices.settle(config)
     settings.check(config)  # now that the number of devices is known
-    train.run(config, pathlib.Path(WORKDIR.value), profile=PROFILE.value)
+    train.run(
+        config,
+        pathlib.Path(WORKDIR.value),
+        profile=PROFILE.value,
+        accept_changes=ACCEPT_CHANGES.value,
+    )
 
 
 if __name__ == "__main__":

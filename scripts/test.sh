@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lint, format and tests: scripts/test.sh [pytest arguments]
+# Lint, format, known holes in dependencies, tests: scripts/test.sh [pytest arguments]
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -7,4 +7,5 @@ source scripts/environment.sh
 
 ruff check .
 ruff format --check .
+bash scripts/audit.sh
 python -m pytest -n 2 "$@"

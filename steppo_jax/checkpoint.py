@@ -21,7 +21,7 @@ import jax
 import orbax.checkpoint as ocp
 from absl import logging
 
-from steppo_jax import stored_tree
+from steppo_jax import errors, stored_tree
 from steppo_jax.errors import Refused
 from steppo_jax.stored_tree import CheckpointMismatch
 
@@ -30,6 +30,10 @@ Tree = TypeVar("Tree")
 
 class CheckpointsBroken(Refused):
     """There are checkpoints, and none of them can be read."""
+
+
+class NotSaved(Refused):
+    """A checkpoint could not be written; the ones before are as they were."""
 
 
 class Checkpoints:
@@ -48,6 +52,7 @@ class Checkpoints:
         """
         self._directory = directory.absolute()
         self._say, self._read_only = say, read_only
+        self._failed = False
         if read_only and not directory.is_dir():
             raise CheckpointMismatch(
                 f"{directory}: there are no checkpoints; train first"
@@ -63,7 +68,7 @@ class Checkpoints:
         """Starts to write; `tree` may be donated as soon as this returns.
 
         Raises RuntimeError where a checkpoint of this or a later iteration exists,
-        and the error of the previous save if that failed in the background.
+        and NotSaved where the disk refused this one or, in the background, the last.
         """
         raw = jax.tree.map(stored_tree.unwrap, tree)
         listed: dict[str, Any] = {
@@ -74,7 +79,9 @@ class Checkpoints:
         args = ocp.args.Composite(
             tree=ocp.args.StandardSave(raw), contents=ocp.args.JsonSave(listed)
         )
-        if not self._manager.save(iteration, args=args):
+        with self._disk():
+            saving = self._manager.save(iteration, args=args)
+        if not saving:
             raise RuntimeError(
                 f"checkpoint {iteration} not written: {self._directory} already has "
                 f"{list(self._manager.all_steps())}"
@@ -113,13 +120,26 @@ class Checkpoints:
         return sorted(self._manager.all_steps())
 
     def restore(self, iteration: int, abstract: Tree) -> Tree:
-        """The tree of one iteration. Raises Refused if there is none, or another."""
+        """The tree of one iteration.
+
+        Raises CheckpointMismatch where there is none or it holds another tree,
+        CheckpointsBroken where it cannot be read.
+        """
         if iteration not in self.iterations():
             raise CheckpointMismatch(
                 f"{self._directory} has no checkpoint {iteration}; there are "
                 f"{self.iterations()}"
             )
-        return self._restore(iteration, abstract)
+        with _one_error():
+            try:
+                return self._restore(iteration, abstract)
+            except CheckpointMismatch:
+                raise
+            except Exception as error:  # whatever orbax raises on damaged files
+                raise CheckpointsBroken(
+                    f"{self._directory}: checkpoint {iteration} cannot be read "
+                    f"({_line(error)}); take another of {self.iterations()}"
+                ) from error
 
     def forget_after(self, iteration: int) -> None:
         """Deletes the checkpoints of later iterations: a run goes on from this one."""
@@ -161,12 +181,33 @@ class Checkpoints:
 
     def wait(self) -> None:
         """Returns when everything saved is on disk; raises if a save failed."""
-        self._manager.wait_until_finished()
+        with self._disk():
+            self._manager.wait_until_finished()
 
     def close(self) -> None:
         """Waits, then stops the writer's threads."""
-        self._manager.wait_until_finished()
+        if self._failed:  # said already
+            with contextlib.suppress(Exception):
+                self._manager.close()
+            return
+        self.wait()
         self._manager.close()
+
+    @contextlib.contextmanager
+    def _disk(self) -> Iterator[None]:
+        """Turns what a disk says into NotSaved; other errors are defects."""
+        try:
+            yield
+        except Exception as error:  # orbax wraps it in several kinds
+            self._failed = True
+            said = errors.of_disk(error)
+            if said is None:
+                raise
+            raise NotSaved(
+                f"{self._directory}: a checkpoint could not be written ({said}); mend "
+                "that and start again: the run goes on from the newest of "
+                f"{self.iterations()}"
+            ) from error
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import pathlib
 
 import numpy as np
 
-from steppo_jax import metrics, panel_records, records, run_record
+from steppo_jax import metrics, panel_records, run_record
 from steppo_jax.errors import Refused
 from steppo_jax.intervals import LEVEL, Interval, mean_t
 
@@ -45,7 +45,7 @@ def load(workdir: pathlib.Path, panel: str, cell: str | None = None) -> Run:
     `cell` names its method instead of the preset, for a run of an ablation.
     """
     config, record = run_record.load(workdir)
-    lines = records.read(workdir / metrics.FILE)
+    lines = metrics.read(workdir)
     if len(lines) < config.iterations:
         raise Refused(
             f"{workdir} has {len(lines)} of {config.iterations} iterations; "

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import tensorboardX
 from absl import logging
 
+from steppo_jax import records
+from steppo_jax.events import Events
 from steppo_jax.progress import Bar
 from steppo_jax.records import Records
 
@@ -37,6 +38,19 @@ def check_name(name: str) -> None:
         raise ValueError(f"metric {name!r} depends on the clock; put it under time/")
 
 
+def read(workdir: pathlib.Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl. Raises BrokenRecords for what no run writes."""
+    found = records.numbered(workdir / FILE)
+    for line in found:
+        for name, value in line.items():
+            if value is not None and not records.number(value):
+                raise records.BrokenRecords(
+                    f"{workdir / FILE}: iteration {line['iteration']} has {name}="
+                    f"{repr(value)[:40]}, not a number; repair or delete the line"
+                )
+    return found
+
+
 class Metrics:
     """Writes one object per iteration; opening it again resumes exactly."""
 
@@ -47,18 +61,16 @@ class Metrics:
         kept = self._records.truncate(start)
         if kept != start:  # a machine that lost power, or a file that was edited
             logging.warning("%s has %d of %d iterations", FILE, kept, start)
-        self._events = tensorboardX.SummaryWriter(
-            logdir=str(workdir / EVENTS), purge_step=start, flush_secs=10
-        )
+        self._events = Events(workdir / EVENTS, start)
 
     def write(self, iteration: int, values: Mapping[str, Any]) -> None:
         """The metrics of `iteration` (from 0): scalars, or None where there is none."""
         for name in values:
             check_name(name)
         self._records.append({"iteration": iteration, **values})
-        for name, value in values.items():
-            if value is not None and np.isfinite(value):
-                self._events.add_scalar(name, float(value), iteration)
+        finite = {k: float(v) for k, v in values.items() if v is not None}
+        finite = {k: v for k, v in finite.items() if np.isfinite(v)}
+        self._events.write(iteration, finite)
         self._progress.line(iteration + 1, values)
 
     def close(self) -> None:

@@ -41,6 +41,26 @@ class Summary:
     golden_steps: float  # mean of the fewest possible, same tasks
 
 
+NUMBERS = ("seed", "task", "success", "return", "steps", "golden_steps")
+
+
+def lines_of(path: pathlib.Path) -> list[dict[str, Any]]:
+    """The lines of a panel's file. Raises BrokenRecords for what no run writes."""
+    found = records.numbered(path)
+    for place, line in enumerate(found, start=1):
+        bad = [name for name in NUMBERS if not records.number(line.get(name))]
+        if not isinstance(line.get("decoding"), str):
+            bad.append("decoding")
+        if not bad and line["success"] not in (0, 1):
+            bad.append("success")
+        if bad:
+            raise records.BrokenRecords(
+                f"{path}: object {place} has {bad[0]}="
+                f"{repr(line.get(bad[0]))[:40]}; repair or delete the line"
+            )
+    return found
+
+
 def write(
     path: pathlib.Path,
     kind: Kind,
@@ -52,7 +72,7 @@ def write(
     Needed names: success (0 or 1), return, steps. Others are kept as they are.
     """
     key = dataclasses.asdict(kind)
-    lines = [r for r in records.read(path) if Kind(**{k: r[k] for k in key}) != kind]
+    lines = [r for r in lines_of(path) if Kind(**{k: r[k] for k in key}) != kind]
     columns = {name: np.asarray(x).tolist() for name, x in outcome.items()}
     columns["golden_steps"] = np.asarray(golden_steps).tolist()
     lengths = {name: len(column) for name, column in columns.items()}
@@ -98,7 +118,7 @@ def _summary(panel: str, kind: Kind, rows: list[Mapping[str, Any]]) -> Summary:
 
 def of_file(path: pathlib.Path) -> list[Summary]:
     """Summaries of one panel's file, in order of iteration."""
-    return summarise(path.stem, records.read(path))
+    return summarise(path.stem, lines_of(path))
 
 
 def read(workdir: pathlib.Path) -> dict[str, list[Summary]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +18,11 @@ from steppo_jax.credit import CreditSettings
 from steppo_jax.envs import context
 from steppo_jax.envs.base import Environment
 from steppo_jax.evaluate import Evaluator
+from steppo_jax.guards import GuardSettings
 from steppo_jax.learner import numbers
+from steppo_jax.learner.settings import KLSettings, UpdateSettings
 from steppo_jax.learner.state import LearnerState, OptimizerSettings
-from steppo_jax.learner.update import KLSettings, Learner, UpdateSettings
+from steppo_jax.learner.update import Learner
 from steppo_jax.models.decoder import DecoderConfig
 from steppo_jax.models.heads import Critic, Policy, ValueHead
 from steppo_jax.objective import ObjectiveSettings
@@ -99,6 +101,7 @@ class Programs:
     devices: Devices
     learner: Learner
     compiled: dict[str, Any] = dataclasses.field(init=False, default_factory=dict)
+    on_host: ClassVar[bool] = False  # whether `collect` is no compiled program
 
     def abstract(self) -> LearnerState:
         """Shapes, dtypes and places of a run's state, to restore one; nothing is drawn.
@@ -123,6 +126,10 @@ class Programs:
         if name not in self.compiled:
             self.compiled[name] = make()
         return self.compiled[name]
+
+    def played(self, state: LearnerState) -> Rollout:
+        """Shapes of what `collect` gives, from a state's."""
+        return jax.eval_shape(self.collect, state)
 
     def at(self, config: ConfigDict) -> Programs:
         """These programs for a run of the same shape: what is compiled is shared.
@@ -201,11 +208,15 @@ class Programs:
     @property
     def update(self) -> Any:
         """(state, steps, tokens) → (state, metrics, seen); the state is consumed."""
-        program = self._once(
+        program, given = self.update_of_numbers, self.devices.replicate(self.numbers)
+        return lambda *tables: program(given, *tables)
+
+    @property
+    def update_of_numbers(self) -> Any:
+        """`update` before it is given this run's numbers, which come first."""
+        return self._once(
             "update", lambda: self.devices.compile(self.updating(), donate=(1,))
         )
-        given = self.devices.replicate(self.numbers)
-        return lambda *tables: program(given, *tables)
 
     def updating(self) -> Callable[..., Any]:
         """The body of `update`, its numbers before the state."""
@@ -234,6 +245,11 @@ class Programs:
         if self.config.branching.branches is None:
             return None
         return BranchSettings(**self.config.branching.to_dict())
+
+    @property
+    def guards(self) -> GuardSettings:
+        """When the run stops by itself."""
+        return GuardSettings(**self.config.guards.to_dict())
 
     def play_settings(self, decoding: str) -> RolloutSettings:
         env = self.config.env
@@ -307,7 +323,15 @@ class Programs:
 
 
 # Fields of a run that no program knows: loops and files read them.
-OF_THE_RUN = ("preset", "seed", "iterations", "trajectories", "eval", "checkpoint")
+OF_THE_RUN = (
+    "preset",
+    "seed",
+    "iterations",
+    "trajectories",
+    "guards",
+    "eval",
+    "checkpoint",
+)
 
 
 def shape(config: ConfigDict) -> str:

@@ -98,7 +98,7 @@ def read(path: pathlib.Path) -> list[Record]:
         last = number == len(lines)  # what stands behind the last newline
         try:
             record = loads(line) if line or not last else None
-        except ValueError:
+        except (ValueError, RecursionError):
             record = None
         if last and not isinstance(record, dict):
             break
@@ -109,6 +109,28 @@ def read(path: pathlib.Path) -> list[Record]:
             )
         found.append(record)
     return found
+
+
+def numbered(path: pathlib.Path) -> list[Record]:
+    """`read` for files of a run: every object has "iteration", a whole number ≥ 0.
+
+    Raises BrokenRecords, naming the object, where one has not.
+    """
+    found = read(path)
+    for place, record in enumerate(found, start=1):
+        iteration = record.get("iteration")
+        if type(iteration) is not int or not 0 <= iteration < 2**31:
+            raise BrokenRecords(
+                f"{path}: object {place} has iteration={repr(iteration)[:40]}, not a "
+                "whole number; repair or delete the line"
+            )
+    return found
+
+
+def number(value: Any) -> bool:
+    """Whether a value from a file is a number that float64 holds, NaN included."""
+    real = isinstance(value, int | float) and not isinstance(value, bool)
+    return real and not (isinstance(value, int) and abs(value) > 2**63)
 
 
 def _rewrite(path: pathlib.Path, records: list[Record]) -> None:
@@ -133,11 +155,12 @@ class Records:
     def truncate(self, from_iteration: int) -> int:
         """Keeps the lines with "iteration" below `from_iteration`; returns how many.
 
-        Every line must have that field. An unfinished last line goes too. The file
-        is replaced in one step, so a kill leaves either the old one or the new one.
+        Raises BrokenRecords for a line without that field. An unfinished last line
+        goes too. The file is replaced in one step, so a kill leaves either the old one
+        or the new one.
         """
         self._file.close()
-        kept = [r for r in read(self.path) if r["iteration"] < from_iteration]
+        kept = [r for r in numbered(self.path) if r["iteration"] < from_iteration]
         _rewrite(self.path, kept)
         self._file = self.path.open("a", encoding="utf-8")
         return len(kept)

@@ -117,7 +117,7 @@ def draw(
 def write(workdir: pathlib.Path) -> list[pathlib.Path]:
     """Draws the run in `workdir`; returns the files made."""
     _, record = run_record.load(workdir)
-    lines = records.read(workdir / metrics.FILE)
+    lines = metrics.read(workdir)
     figure = draw(lines, panel_records.read(workdir), title(record))
     paths = [workdir / f"{NAME}.png", workdir / f"{NAME}.svg"]
     # Without these two the same data would give another SVG every time.

@@ -2,7 +2,8 @@
 
 config.json holds the resolved configuration, the environment's version, package
 versions, devices and the git commit. A run resumes only with the configuration
-and environment version that started it; one process at a time holds the folder.
+and environment version that started it, unless changes are accepted; `iterations` may
+always be raised. One process at a time holds the folder.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import fcntl
 import os
 import pathlib
 import platform
+from collections.abc import Callable
 from typing import Any, TextIO
 
 import ml_collections
@@ -33,17 +35,37 @@ def load(workdir: pathlib.Path) -> tuple[ml_collections.ConfigDict, dict[str, An
     path = workdir / FILE
     try:
         record = records.loads(path.read_text(encoding="utf-8"))
-        return settings.from_dict(record["config"]), record
+        config = settings.from_dict(record["config"])
+        _check_rest(record)
+        return config, record
     except FileNotFoundError:
         raise WorkdirError(
             f"workdir {workdir} has no {FILE}: no run was started there; "
             "give the --workdir of a run"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         text = " ".join(str(error).split())
         raise WorkdirError(
             f"{path} cannot be read ({text}); restore it or use another workdir"
         ) from None
+
+
+def _check_rest(record: dict[str, Any]) -> None:
+    """Raises TypeError unless what stands beside the configuration has its form."""
+    if not isinstance(record["commit"], str | None):
+        raise TypeError("commit is no text")
+    if not isinstance(record["environment"], dict):
+        raise TypeError("environment is no object")
+    changes = record.get("changes", [])
+    if not isinstance(changes, list) or not all(isinstance(x, str) for x in changes):
+        raise TypeError("changes are no list of texts")
 
 
 def check_environment(record: dict[str, Any], env_version: str) -> None:
@@ -74,6 +96,10 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         for name in {**before, **now}
         if before.get(name) != now.get(name)
     ]
+
+
+def _iterations(record: dict[str, Any]) -> int:
+    return record["config"]["iterations"]
 
 
 def lock(workdir: pathlib.Path) -> TextIO:
@@ -110,13 +136,16 @@ class Run:
         config: ml_collections.ConfigDict,
         env_version: str,
         lanes: int = 1,
+        accept_changes: bool = False,
     ):
         """Starts a run in an empty folder or joins the one that is there.
 
         `lanes` is the number of runs in its program, itself included.
+        `changes` says what differs from the run that is there; `accept` keeps it.
 
         Raises WorkdirError where the folder cannot be written, is in use, or holds a
-        run of another configuration or environment version.
+        run of another configuration or environment version and `accept_changes` is
+        False. More `iterations` are no such difference.
         """
         self.workdir = workdir
         self._file = lock(workdir)
@@ -124,8 +153,11 @@ class Run:
             self.record = provenance.describe(config, env_version)
             self.record["lanes"] = lanes
             self.resumed = (workdir / FILE).exists()
+            self.changes: list[str] = []
             if self.resumed:
-                self._join(load(workdir)[1])
+                before, old = load(workdir)
+                # An older record has the fields that came after it, too.
+                self._join(old | {"config": before.to_dict()}, accept_changes)
             else:
                 self._begin()
         except BaseException:
@@ -139,22 +171,53 @@ class Run:
                 f"workdir {self.workdir} has {', '.join(left)} of a run but no {FILE}; "
                 "put it back, empty the folder, or use another workdir"
             )
+        self._write()
+
+    def _write(self) -> None:
         text = records.dumps(self.record, indent=2)
         records.write_atomically(self.workdir / FILE, text + "\n")
 
-    def _join(self, old: dict[str, Any]) -> None:
+    def accept(self) -> None:
+        """Writes the changed settings into config.json, and what they were before.
+
+        To be called when the run's checkpoint is known to fit them.
+        """
+        if self.changes:
+            self._write()
+
+    def unless_refused(self, check: Callable[[], Any]) -> None:
+        """Runs `check`; where it refuses, a folder that was empty has no record.
+
+        Else the run with settings that fit would meet the record of one that never
+        began.
+        """
+        try:
+            check()
+        except Refused:
+            if not self.resumed:
+                (self.workdir / FILE).unlink()
+            raise
+
+    def _join(self, old: dict[str, Any], accept_changes: bool) -> None:
         def differ(*names: str) -> list[str]:
             return differences(
                 {name: old.get(name, BEFORE.get(name)) for name in names},
                 {name: self.record[name] for name in names},
             )
 
-        strict = differ("config", "environment")
-        if strict:
+        self.changes = differ("config", "environment")
+        strict = [x for x in self.changes if not x.startswith("config.iterations: ")]
+        if self.record["config"]["iterations"] < _iterations(old):
+            strict = self.changes
+        if strict and not accept_changes:
             raise WorkdirError(
                 f"workdir {self.workdir} holds another run; {'; '.join(strict)}; "
-                "use the same settings to resume, or another workdir"
+                "use the same settings to resume, or another workdir, or give "
+                "--accept_changes to go on with these"
             )
+        earlier = old.get("changes", [])
+        if self.changes or earlier:
+            self.record["changes"] = [*earlier, *self.changes]
         for text in differ("packages", "python", "devices", "lanes", "commit"):
             logging.warning("resuming under other conditions: %s", text)
 

@@ -16,6 +16,8 @@ from ml_collections import ConfigDict
 from steppo_jax import (
     assembly,
     closing,
+    faults,
+    memory,
     panel_records,
     panels,
     report,
@@ -23,12 +25,13 @@ from steppo_jax import (
     trajectories,
 )
 from steppo_jax.checkpoint import Checkpoints
+from steppo_jax.guards import Guards, RunStopped, Verdict
 from steppo_jax.learner.state import LearnerState
 from steppo_jax.metrics import Metrics
 from steppo_jax.pages import run_page
 from steppo_jax.programs import Programs
 from steppo_jax.progress import Bar, Progress, clock_text
-from steppo_jax.run_record import Run
+from steppo_jax.run_record import Run, WorkdirError
 
 # (fresh state, () → cloned policy) → the policy to start from.
 Warm = Callable[[LearnerState, Callable[[], Any]], Any]
@@ -39,23 +42,35 @@ def _print(text: str) -> None:
     print(text, flush=True)
 
 
-def run(config: ConfigDict, workdir: pathlib.Path, *, profile: int = 0) -> None:
+def run(
+    config: ConfigDict,
+    workdir: pathlib.Path,
+    *,
+    profile: int = 0,
+    accept_changes: bool = False,
+) -> None:
     """Trains as `config` says, then draws and prints what was reached.
 
     A folder that holds a run of the same config is resumed from its last
     checkpoint. Whatever moment the run was killed at, everything but `time/` comes
-    out bit for bit as without the kill (same devices and packages).
+    out bit for bit as without the kill (same devices and packages). With more
+    `iterations` than the run has it ends as a run of so many would.
 
     Args:
       workdir: the run's folder; the README says what is in it.
       profile: number of iterations to trace into workdir/profile; 0 = none.
+      accept_changes: go on although settings or environment version differ from the
+        run's; config.json then says so.
 
     Raises:
       ConfigError, WorkdirError: before any work is done.
+      TooLarge: the run cannot fit into memory.
+      RunStopped: a guard found a number that must not be.
       SystemExit 143: after SIGTERM, with everything saved.
     """
     settings.check(config)
-    learn(assembly.build(config), workdir, profile=profile)
+    p = assembly.build(config)
+    learn(p, workdir, profile=profile, accept_changes=accept_changes)
     report.write(workdir)
     run_page.write(workdir)
     closing.show(workdir)
@@ -68,6 +83,7 @@ def learn(
     bar: Bar | None = None,
     warm: Warm = lambda state, clone: clone(),
     profile: int = 0,
+    accept_changes: bool = False,
 ) -> None:
     """All of `run` but the pictures and tables at its end.
 
@@ -78,18 +94,24 @@ def learn(
     """
     config, say = p.config, bar.say if bar else _print
     with (
-        Run(workdir, config, p.env.version),
+        Run(workdir, config, p.env.version, accept_changes) as folder,
         contextlib.closing(
             Checkpoints(workdir / "checkpoints", keep=config.checkpoint.keep)
         ) as checkpoints,
         sigterm() as stop,
     ):
-        restored = checkpoints.restore_latest(p.abstract())
-        if restored is not None:
-            start, state = restored[0], p.devices.replicate(restored[1])
-            say(f"resuming after iteration {start}")
-        else:
-            start, state = 0, begin(p, p.begin(), checkpoints, stop, warm, say)
+        if checkpoints.iterations()[-1:] != [config.iterations]:
+            folder.unless_refused(lambda: memory.check(p))
+        start, state = _start(p, checkpoints, stop, warm, say)
+        if start > config.iterations:  # accepted, but not to be undone
+            raise WorkdirError(
+                f"workdir {workdir} has learned for {start} iterations, "
+                f"config.iterations={config.iterations}; give {start} or more, or "
+                "another workdir"
+            )
+        for text in folder.changes:
+            say(f"changed: {text}")
+        folder.accept()
         Loop(p, checkpoints, workdir, start, bar, profile).run(state, stop)
 
 
@@ -100,6 +122,21 @@ def trained(p: Programs, workdir: pathlib.Path) -> LearnerState:
         return p.devices.replicate(
             checkpoints.restore(p.config.iterations, p.abstract())
         )
+
+
+def _start(
+    p: Programs,
+    checkpoints: Checkpoints,
+    stop: list[int],
+    warm: Warm,
+    say: Callable[[str], None],
+) -> tuple[int, LearnerState]:
+    """The state to go on from, replicated: restored, or fresh after the warm start."""
+    restored = checkpoints.restore_latest(p.abstract())
+    if restored is None:
+        return 0, begin(p, p.begin(), checkpoints, stop, warm, say)
+    say(f"resuming after iteration {restored[0]}")
+    return restored[0], p.devices.replicate(restored[1])
 
 
 def begin(
@@ -172,6 +209,7 @@ class Loop:
         first = start + PROFILE_FROM
         self.profile = range(first, min(first + profile, self.end))
         method = p.config.preset.partition(":")[2]
+        self.guards = Guards(p.guards, workdir, start)
         self.bar = bar or Progress(method, self.end, start=start)
         self.evaluator = p.evaluator(p.config.eval.decoding)
 
@@ -211,9 +249,15 @@ class Loop:
         learned = jax.device_get(self.p.devices.first(learned))
         seconds = (rolled - began, time.perf_counter() - rolled)
         outcome = jax.device_get(self.p.devices.join(played.outcome))
-        self.record(metrics, iteration, outcome, learned, seconds, played.measured)
+        skipped_U = jax.device_get(self.p.devices.first(seen["skipped"]))
+        # Before the line: a run killed in between writes the same file again.
+        self.write_faults(iteration, played, seen, skipped_U)
+        verdict = self.record(
+            metrics, iteration, outcome, learned, skipped_U, seconds, played.measured
+        )
         if self.shows(iteration):
             self.write_trajectories(iteration, played, seen)
+        self.heed(verdict)
         return state
 
     def record(
@@ -222,16 +266,19 @@ class Loop:
         iteration: int,
         outcome: dict[str, np.ndarray],
         learned: dict[str, np.ndarray],
+        skipped_U: np.ndarray,
         seconds: tuple[float, float],
         measured: Mapping[str, float] = {},
-    ) -> None:
-        """One line of metrics; `seconds` of rollout and update."""
+    ) -> Verdict:
+        """One line of metrics, judged; `seconds` of rollout and update."""
         tokens, (rolling, updating) = float(learned["data/tokens"]), seconds
+        values = {f"train/{name}": float(np.mean(x)) for name, x in outcome.items()}
+        values |= {name: x.item() for name, x in learned.items()} | dict(measured)
+        verdict = self.guards.judge(iteration, values, skipped_U)
         metrics.write(
             iteration,
-            {f"train/{name}": float(np.mean(x)) for name, x in outcome.items()}
-            | {name: x.item() for name, x in learned.items()}
-            | dict(measured)
+            values
+            | verdict.metrics
             | {
                 "time/rollout_seconds": rolling,
                 "time/update_seconds": updating,
@@ -239,6 +286,14 @@ class Loop:
                 "time/tokens_per_second": tokens / (rolling + updating),
             },
         )
+        return verdict
+
+    def heed(self, verdict: Verdict) -> None:
+        """Says what a verdict warns of. Raises RunStopped where it says stop."""
+        for text in verdict.warnings:
+            self.bar.say(f"warning: {text}")
+        if verdict.stop:
+            raise RunStopped(verdict.stop)
 
     def _with_anchors(self, played: Any) -> Any:
         """The rollout with anchor states by similar text, where the config asks."""
@@ -277,6 +332,16 @@ class Loop:
         """The first episodes as text, with what the learner saw in each step."""
         episodes = self.p.as_text(played, seen, self.config.trajectories)
         trajectories.write(self.workdir, iteration, episodes)
+
+    def write_faults(
+        self, iteration: int, played: Any, seen: Any, skipped_U: np.ndarray
+    ) -> None:
+        """The rows of optimizer updates that were left out, if any was."""
+        if not skipped_U.any():
+            return
+        tables = self.p.devices.join((played.steps, played.tokens, dict(seen)))
+        count = self.p.devices.count
+        faults.write(self.workdir, iteration, *jax.device_get(tables), skipped_U, count)
 
     def _trace(self, iteration: int) -> None:
         """Starts or stops the profiler before an iteration."""

@@ -23,8 +23,8 @@ def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("compiled")
 
 
-def command(workdir):
-    config = f"configs/household.py:steppo,smoke,iterations={ITERATIONS}"
+def command(workdir, iterations=ITERATIONS):
+    config = f"configs/household.py:steppo,smoke,iterations={iterations}"
     return [
         sys.executable,
         "-m",
@@ -37,14 +37,14 @@ def command(workdir):
     ]
 
 
-def start(workdir, cache):
+def start(workdir, cache, **options):
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
     return subprocess.Popen(
-        command(workdir),
+        command(workdir, **options),
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -53,8 +53,8 @@ def start(workdir, cache):
     )
 
 
-def finish(workdir, cache):
-    process = start(workdir, cache)
+def finish(workdir, cache, **options):
+    process = start(workdir, cache, **options)
     out, _ = process.communicate(timeout=300)
     assert process.returncode == 0, out
     return out
@@ -146,6 +146,15 @@ def test_sigterm_saves_and_says_so(tmp_path, whole, cache):
     saved = len(lines(metrics))
     assert f"SIGTERM: saved after iteration {saved}" in out
     assert f"resuming after iteration {saved}" in finish(tmp_path, cache)
+    assert_same(tmp_path, whole)
+
+
+def test_more_iterations_end_as_a_run_of_so_many(tmp_path, whole, cache):
+    """It ends after 7 with a checkpoint and an evaluation that a run of 12 has not."""
+    finish(tmp_path, cache, iterations=7)
+    out = finish(tmp_path, cache)
+    assert "resuming after iteration 7" in out
+    assert "changed: config.iterations: the run has 7, now 12" in out
     assert_same(tmp_path, whole)
 
 

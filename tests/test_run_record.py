@@ -38,6 +38,41 @@ def test_a_changed_configuration_is_refused_with_the_difference(tmp_path):
     Run(tmp_path, household.get_config(), "1").close()  # the refusal freed the lock
 
 
+def test_more_iterations_are_no_other_run(tmp_path):
+    Run(tmp_path, household.get_config("steppo,iterations=20"), "1").close()
+    before = (tmp_path / run_record.FILE).read_bytes()
+    with Run(tmp_path, household.get_config("steppo,iterations=40"), "1") as run:
+        assert run.changes == ["config.iterations: the run has 20, now 40"]
+        assert (tmp_path / run_record.FILE).read_bytes() == before  # not known to fit
+        run.accept()
+    loaded, record = run_record.load(tmp_path)
+    assert loaded.iterations == 40 and record["changes"] == run.changes
+    with pytest.raises(WorkdirError, match="iterations: the run has 40, now 20"):
+        Run(tmp_path, household.get_config("steppo,iterations=20"), "1")
+    with Run(tmp_path, household.get_config("steppo,iterations=40"), "1") as run:
+        assert run.changes == [] and run.record["changes"] == record["changes"]
+
+
+def test_changes_can_be_accepted_and_are_written_down(tmp_path):
+    Run(tmp_path, household.get_config("steppo,iterations=20"), "1").close()
+    changed = household.get_config("steppo,iterations=30,policy.grad_clip=0.5")
+    with pytest.raises(WorkdirError, match=r"grad_clip: .*--accept_changes") as error:
+        Run(tmp_path, changed, "1")
+    assert "iterations" not in str(error.value)  # that one is no reason
+    with Run(tmp_path, changed, "2", accept_changes=True) as run:
+        run.accept()
+    _, record = run_record.load(tmp_path)
+    assert record["environment"]["version"] == "2"
+    assert [x.split(":")[0] for x in record["changes"]] == [
+        "config.iterations",
+        "config.policy.grad_clip",
+        "environment.version",
+    ]
+    with Run(tmp_path, changed, "3", accept_changes=True) as run:
+        run.accept()
+    assert len(run_record.load(tmp_path)[1]["changes"]) == 4
+
+
 def test_a_changed_environment_is_refused(tmp_path):
     Run(tmp_path, household.get_config(), "1").close()
     with pytest.raises(WorkdirError, match="version: the run has '1', now '2'"):

@@ -97,3 +97,41 @@ def test_no_python_is_one_clear_line(project):
 @pytest.mark.parametrize("script", sorted(SCRIPTS.glob("*.sh")), ids=lambda p: p.name)
 def test_scripts_are_bash(script):
     subprocess.run([BASH, "-n", script], check=True)
+
+
+def audit(tmp_path, fake: str | None, **more) -> subprocess.CompletedProcess:
+    """scripts/audit.sh where pip-audit is `fake`, or is not there."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("dirname", "timeout", "grep", "sh"):
+        (tools / name).symlink_to(shutil.which(name))
+    if fake is not None:
+        add_python(tmp_path, f"#!/bin/sh\n{fake}\n", "pip-audit")
+    return subprocess.run(
+        [BASH, str(SCRIPTS / "audit.sh")],
+        env={**os.environ, "PATH": str(tools), **more},
+        capture_output=True,
+        text=True,
+    )
+
+
+HOLE = "echo Found 1 known vulnerability in 1 package; exit 1"
+
+
+@pytest.mark.parametrize(
+    ("fake", "says"),
+    [
+        (None, "not installed"),
+        ("exit 0", "no known vulnerability"),
+        ("echo ConnectionError; exit 1", "no answer (offline?)"),
+        ("sleep 9", "no answer"),
+        (HOLE, "Found 1 known"),
+    ],
+)
+def test_an_audit_never_stops_the_tests(tmp_path, fake, says):
+    done = audit(tmp_path, fake, AUDIT_SECONDS="1")
+    assert done.returncode == 0 and says in done.stdout, done.stderr
+
+
+def test_a_strict_audit_fails_on_a_hole_only(tmp_path):
+    assert audit(tmp_path, HOLE, STRICT="1").returncode == 1

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 
 from steppo_jax.actor.rollout import RolloutSettings, policy_speaks, rollout
 from steppo_jax.credit import CreditSettings
+from steppo_jax.learner.settings import UpdateSettings
 from steppo_jax.learner.state import OptimizerSettings
-from steppo_jax.learner.update import Learner, UpdateSettings
+from steppo_jax.learner.update import Learner
 from steppo_jax.models.decoder import DecoderConfig
 from steppo_jax.models.heads import Critic, Policy, ValueHead
 from steppo_jax.objective import ObjectiveSettings

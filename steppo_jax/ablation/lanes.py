@@ -20,6 +20,7 @@ import numpy as np
 from steppo_jax import train
 from steppo_jax.checkpoint import Checkpoints
 from steppo_jax.errors import Refused
+from steppo_jax.guards import RunStopped, Verdict
 from steppo_jax.learner.state import LearnerState
 from steppo_jax.parallel import ONE
 from steppo_jax.programs import Programs
@@ -35,7 +36,11 @@ def learn(
 ) -> None:
     """Trains runs of one shape and length together, as `train.learn` does each alone.
 
-    Raises Refused where their folders were left at different iterations.
+    Guards judge every lane by its own numbers; one that is stopped stops all. How much
+    memory the lanes need together is not estimated.
+
+    Raises Refused where their folders were left at different iterations, RunStopped
+    where a guard stops a lane.
     """
     count = len(lanes)
     with contextlib.ExitStack() as stack:
@@ -116,12 +121,32 @@ def _iterate(programs, numbers, state, loops, files, iteration: int):
     learned = jax.device_get(learned)
     ended = time.perf_counter()
     seconds = ((rolled - began) / count, (ended - rolled) / count)
-    outcome = jax.device_get(played.outcome)
+    outcome, skipped_U = jax.device_get((played.outcome, seen["skipped"]))
+    verdicts = []
     for i, (loop, file) in enumerate(zip(loops, files)):
-        loop.record(file, iteration, _row(outcome, i), _row(learned, i), seconds)
+        if skipped_U[i].any():
+            its = _lane((played, seen), i)
+            loop.write_faults(iteration, *its, skipped_U[i])
+        rows = _row(outcome, i), _row(learned, i)
+        verdicts.append(loop.record(file, iteration, *rows, skipped_U[i], seconds))
         if loop.shows(iteration):
             loop.write_trajectories(iteration, _lane(played, i), _lane(seen, i))
+    _heed(loops, verdicts)
     return state
+
+
+def _heed(loops: Sequence[train.Loop], verdicts: Sequence[Verdict]) -> None:
+    """Every lane's warnings, then the first lane's reason to stop, if there is one."""
+    stops = []
+    for loop, verdict in zip(loops, verdicts):
+        try:
+            loop.heed(verdict)
+        except RunStopped as stopped:
+            stops.append(f"{loop.workdir.name}: {stopped}")
+    if stops:
+        raise RunStopped(
+            f"{stops[0]}; the other lanes stopped with it and go on with --lanes=1"
+        )
 
 
 def _evaluate(loops: Sequence[train.Loop], iteration: int, state) -> None:

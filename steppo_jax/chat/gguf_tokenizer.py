@@ -9,6 +9,7 @@ from tokenizers import decoders, models, pre_tokenizers
 
 from steppo_jax.chat.template import ChatError
 from steppo_jax.chat.tokenizer import ChatTokenizer
+from steppo_jax.models.families import ModelError
 from steppo_jax.weights import gguf_file
 
 CONTROL = 3  # token_type of control tokens
@@ -35,11 +36,24 @@ def load(path: pathlib.Path) -> ChatTokenizer:
         return gguf_file.field(reader, f"tokenizer.{name}", path)
 
     kind, words = get("ggml.model"), get("ggml.pre")
-    if kind != "gpt2" or words not in WORDS:
+    if kind != "gpt2" or not isinstance(words, str) or words not in WORDS:
         raise ChatError(
             f"{path}: tokenizer {kind!r} with word rule {words!r} is not one of "
             f"gpt2 with {', '.join(WORDS)}; use the tokenizer.json of the model"
         )
+    try:
+        return _build(get)
+    except ModelError:
+        raise
+    except Exception as error:  # tokenizers raises plain Exception on bad pieces
+        text = " ".join(str(error).split())
+        raise ChatError(
+            f"{path}: its tokenizer cannot be built ({text}); fetch the file again"
+        ) from None
+
+
+def _build(get) -> ChatTokenizer:
+    words = get("ggml.pre")
     tokens, types = get("ggml.tokens"), get("ggml.token_type")
     merges = [tuple(pair.split(" ")) for pair in get("ggml.merges")]
     vocabulary = {token: i for i, token in enumerate(tokens)}

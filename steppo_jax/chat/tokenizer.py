@@ -113,12 +113,10 @@ class ChatTokenizer:
 
 def load(folder: pathlib.Path) -> ChatTokenizer:
     """The tokenizer of a HuggingFace checkpoint folder. Raises ChatError."""
-    path = folder / "tokenizer.json"
     try:
-        tokenizer = tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
-        settings = json.loads(
-            (folder / "tokenizer_config.json").read_text(encoding="utf-8")
-        )
+        return _load(folder)
+    except ChatError:
+        raise
     except FileNotFoundError as error:
         raise ChatError(
             f"{error.filename} does not exist; give a folder with tokenizer.json "
@@ -126,7 +124,15 @@ def load(folder: pathlib.Path) -> ChatTokenizer:
         ) from None
     except Exception as error:  # tokenizers raises plain Exception on a bad file
         text = " ".join(str(error).split())
-        raise ChatError(f"{path}: not a readable tokenizer: {text}") from None
+        raise ChatError(f"{folder}: not a readable tokenizer: {text}") from None
+
+
+def _load(folder: pathlib.Path) -> ChatTokenizer:
+    path = folder / "tokenizer.json"
+    tokenizer = tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    settings = json.loads(
+        (folder / "tokenizer_config.json").read_text(encoding="utf-8")
+    )
     special = {}
     for name in SPECIAL_NAMES:
         value = settings.get(name)
@@ -141,6 +147,8 @@ def load(folder: pathlib.Path) -> ChatTokenizer:
     if isinstance(text, list):  # several, by name
         named = {t["name"]: t["template"] for t in text}
         text = named.get("default")
+    if not isinstance(text, str | None):
+        raise ChatError(f"{folder}: chat_template is no text; restore the file")
     return ChatTokenizer(tokenizer, text, special, _stop(folder, tokenizer, special))
 
 
@@ -156,4 +164,7 @@ def _stop(folder, tokenizer, special: Mapping[str, str]) -> tuple[int, ...]:
         raise ChatError(
             f"{folder}: no eos token; name it in tokenizer_config.json (eos_token)"
         )
-    return tuple(ids) if isinstance(ids, list) else (ids,)
+    ids = tuple(ids) if isinstance(ids, list) else (ids,)
+    if not all(type(i) is int and i >= 0 for i in ids):
+        raise ChatError(f"{folder}: eos_token_id {ids} are no token ids")
+    return ids

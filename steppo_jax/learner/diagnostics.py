@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from steppo_jax import masked, objective
+from steppo_jax.learner import guard
 from steppo_jax.learner.gradients import Tables
 from steppo_jax.parallel import Axis
 from steppo_jax.structs import Steps
@@ -70,4 +71,6 @@ def of_minibatches(parts: dict) -> dict[str, jax.Array]:
         for name, x in sums.maxima.items():
             metrics[f"{network}/{name}"] = x.max()
         metrics[f"{network}/grad_norm"] = norm.mean()
+        skipped = ~guard.finite(sums, norm)
+        metrics[f"{network}/skipped"] = skipped.sum().astype(jnp.float32)
     return metrics

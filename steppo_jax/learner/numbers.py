@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from steppo_jax.learner.update import UpdateSettings
+from steppo_jax.learner.settings import UpdateSettings
 
 # Dotted field of the configuration → where `UpdateSettings` has it.
 PATHS: dict[str, tuple[str, ...]] = {

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from steppo_jax import masked
-from steppo_jax.learner import forward, gradients
+from steppo_jax.learner import forward, gradients, guard
 from steppo_jax.learner.gradients import Tables
 from steppo_jax.learner.state import LearnerState
 from steppo_jax.models import lora
@@ -124,15 +124,19 @@ def step(
         _stepped(adamw, *each) for each in zip(clipped, states, params)
     )
 
-    def unless_warming(new, old):
-        return jax.tree.map(lambda a, b: jnp.where(learns, a, b), new, old)
-
+    takes = guard.finite(sums["critic"], of_head)
+    takes &= guard.finite(sums["policy"], of_policy)
+    old = (trained, carry.policy_opt)
+    acted = guard.unless_warming(learns, (acting, acting_opt), old)
+    (policy_params, policy_opt), (head_params, head_opt) = guard.kept(
+        takes, (acted, (valuing, valuing_opt)), (old, (carry.critic, carry.critic_opt))
+    )
     carry = carry.replace(
-        policy=lora.join(unless_warming(acting, trained), fixed),
-        policy_opt=unless_warming(acting_opt, carry.policy_opt),
-        critic=valuing,
-        critic_opt=valuing_opt,
-        num_updates=carry.num_updates + learns.astype(jnp.int32),
+        policy=lora.join(policy_params, fixed),
+        policy_opt=policy_opt,
+        critic=head_params,
+        critic_opt=head_opt,
+        num_updates=carry.num_updates + (learns & takes).astype(jnp.int32),
     )
     return carry, {
         "critic": (sums["critic"], of_head),

@@ -16,67 +16,26 @@ import jax.numpy as jnp
 import optax
 
 from steppo_jax import credit, draws, masked, objective
-from steppo_jax.credit import CreditSettings
 from steppo_jax.learner import (
     diagnostics,
     forward,
-    gradients,
     learned,
     microbatch,
     minibatches,
+    seen,
+    separate,
     shared,
 )
 from steppo_jax.learner.gradients import Tables
-from steppo_jax.learner.state import LearnerState, OptimizerSettings, create
+from steppo_jax.learner.seen import Seen
+from steppo_jax.learner.settings import UpdateSettings
+from steppo_jax.learner.state import LearnerState, create
 from steppo_jax.models import lora
 from steppo_jax.models.heads import Critic, Policy, ValueHead
-from steppo_jax.objective import ObjectiveSettings
 from steppo_jax.parallel import Axis
 from steppo_jax.structs import Steps, Tokens
 
 Metrics = dict[str, jax.Array]
-Seen = dict[str, jax.Array]
-
-
-@dataclasses.dataclass(frozen=True)
-class KLSettings:
-    """A penalty for leaving the reference policy."""
-
-    kind: str  # one of objective.KL_KINDS
-    coef: float
-    place: str  # "loss", or "reward": subtracted from the reward of each token
-
-
-@dataclasses.dataclass(frozen=True)
-class UpdateSettings:
-    """A point of the grid and how it is optimised."""
-
-    estimator: str
-    credit: CreditSettings
-    normalise: str
-    objective: ObjectiveSettings
-    aggregate: str
-    trajectories: int  # per iteration, over all devices, numbered 0, 1, …
-    policy: OptimizerSettings
-    critic: OptimizerSettings | None = None  # of a critic with a network of its own
-    critic_coef: float | None = None  # of the value loss, on the policy's trunk
-    constant: float | None = None
-    value_clip: float | None = None
-    kl: KLSettings | None = None
-    critic_warmup: int = 0  # iterations in which only the critic learns
-    temperature: float = 1.0
-    epochs: int = 1
-    minibatches: int = 1
-    microbatch: int = 16
-
-    @property
-    def policy_objective(self) -> ObjectiveSettings:
-        """The objective with the KL term, where that is in the loss."""
-        if self.kl is None or self.kl.place != "loss":
-            return self.objective
-        return dataclasses.replace(
-            self.objective, kl=self.kl.kind, kl_coef=self.kl.coef
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,35 +143,39 @@ class Learner:
           steps, tokens: this device's share, whole trajectories, in order of id.
 
         Returns:
-          The new state, metrics of the iteration, and for people what the learner
-          saw: see `seen_by_step`.
+          The new state, metrics of the iteration, and what the learner saw
+          (`learner.seen`). A step with a non-finite loss or gradient changes nothing.
         """
         s = self.settings
-        tables, metrics, seen = self._prepare(axis, now, steps, tokens)
+        tables, metrics, found = self._prepare(axis, now, steps, tokens)
         orders, counts = self._deal(axis, now, steps, tokens)
         learns = now.iteration >= s.critic_warmup
+        models = (self.policy, self.critic)
 
         def minibatch(carry, dealt):
             order_S, count = dealt
-            parts = {}
             if self.on_trunk:
-                models = (self.policy, self.critic)
                 return shared.step(
                     axis, *models, carry, tables, order_S, count, learns, s
                 )
-            if self.critic is not None:
-                carry, parts["critic"] = self._critic_step(
-                    axis, carry, tables, order_S, count
-                )
-            carry, parts["policy"] = self._policy_step(
-                axis, carry, tables, order_S, count, learns
+            return separate.step(
+                axis,
+                models,
+                self._fixed_of_critic(carry.policy),
+                self.optimizers(),
+                carry,
+                tables,
+                order_S,
+                count,
+                learns,
+                s,
             )
-            return carry, parts
 
         after, parts = jax.lax.scan(minibatch, now, (orders, counts))
         metrics |= diagnostics.of_minibatches(parts)
         metrics["policy/updates"] = after.num_updates
-        return after.replace(iteration=now.iteration + 1), metrics, seen
+        found |= seen.skipped(parts, orders, counts, steps, tokens)
+        return after.replace(iteration=now.iteration + 1), metrics, found
 
     def _prepare(self, axis: Axis, now: LearnerState, steps: Steps, tokens: Tokens):
         """All that is computed once on the whole batch, before any update."""
@@ -247,7 +210,7 @@ class Learner:
         metrics = diagnostics.of_batch(
             axis, steps, tables, entropy_SL, self.critic is not None
         )
-        return tables, metrics | kl, seen_by_step(steps, tables, table.next_value)
+        return tables, metrics | kl, seen.by_step(steps, tables, table.next_value)
 
     def _against_reference(self, axis: Axis, now: LearnerState, tokens: Tokens, table):
         """The tables with KL in the reward, or the log-probs for one in the loss."""
@@ -288,62 +251,3 @@ class Learner:
 
         orders, counts = jax.lax.map(epoch, jnp.arange(s.epochs))
         return orders.reshape(-1, orders.shape[-1]), counts.reshape(-1)
-
-    def _policy_step(self, axis, carry: LearnerState, tables, order_S, count, learns):
-        """One optimizer step of the policy; none, and no work, in critic warm-up."""
-        s = self.settings
-        count = jnp.where(learns, count, 0)
-        grads, sums = gradients.of_policy(
-            axis, self.policy, carry.policy, tables, order_S, count, s
-        )
-        grads, sums = gradients.over_devices(axis, grads, sums)
-        optimizer, _ = self.optimizers()
-        trained, fixed = lora.split(carry.policy)
-        stepped, opt_state, norm = gradients.step(
-            optimizer, grads, sums.count, carry.policy_opt, trained
-        )
-
-        def unless_warming(new, old):
-            return jax.tree.map(lambda a, b: jnp.where(learns, a, b), new, old)
-
-        carry = carry.replace(
-            policy=lora.join(unless_warming(stepped, trained), fixed),
-            policy_opt=unless_warming(opt_state, carry.policy_opt),
-            num_updates=carry.num_updates + learns.astype(jnp.int32),
-        )
-        return carry, (sums, norm)
-
-    def _critic_step(self, axis, carry: LearnerState, tables, order_S, count):
-        """One optimizer step of the critic."""
-        s = self.settings
-        grads, sums = gradients.of_critic(
-            self.critic,
-            carry.critic,
-            self._fixed_of_critic(carry.policy),
-            tables,
-            order_S,
-            count,
-            s,
-        )
-        grads, sums = gradients.over_devices(axis, grads, sums)
-        _, optimizer = self.optimizers()
-        params, opt_state, norm = gradients.step(
-            optimizer, grads, sums.count, carry.critic_opt, carry.critic
-        )
-        return carry.replace(critic=params, critic_opt=opt_state), (sums, norm)
-
-
-def seen_by_step(steps: Steps, tables: Tables, next_value: jax.Array) -> Seen:
-    """Value, value beyond a limit, and (normalised) advantage of each step, [B].
-
-    Means over the step's tokens where the critic reads every token; then
-    `token_value` [S, L], the value before each response token, is there too.
-    """
-    step_id, rows = tables.tokens.step_id, steps.num_rows
-    seen = {"next_value": next_value}
-    value = tables.old_value
-    if tables.per_token:
-        seen["token_value"] = value
-        value = masked.segment_mean(value, step_id, rows)
-    advantage = masked.segment_mean(tables.advantage, step_id, rows)
-    return seen | {"value": value, "advantage": advantage}

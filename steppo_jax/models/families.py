@@ -47,6 +47,40 @@ FIXED = {
 }
 
 
+MOST_LAYERS, MOST_SIZE = 1024, 2**31 - 1
+
+
+def size(name: str, value: Any, most: int = MOST_SIZE) -> int:
+    """A whole number in [1, most] from a file. Raises ModelError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        text = repr(value)[:40]
+        raise ModelError(f"{name}={text}: needs a whole number from 1 to {most}")
+    return value
+
+
+def layers(name: str, value: Any) -> int:
+    """A number of layers from a file."""
+    return size(name, value, MOST_LAYERS)
+
+
+def real(name: str, value: Any) -> float:
+    """A positive number from a file that float32 can hold."""
+    good = isinstance(value, int | float) and not isinstance(value, bool)
+    if not good or not 1e-37 < value < 3e38:
+        raise ModelError(f"{name}={repr(value)[:40]}: needs a positive number")
+    return float(value)
+
+
+def decoder(**fields: Any) -> DecoderConfig:
+    """A decoder of these fields. Raises ModelError where they do not go together."""
+    try:
+        if fields["head_width"] % 2:
+            raise ValueError(f"head_width={fields['head_width']} must be even for rope")
+        return DecoderConfig(**fields)
+    except ValueError as error:
+        raise ModelError(f"{error}; restore the file") from None
+
+
 def from_hf(config: Mapping[str, Any], **dtypes: Any) -> DecoderConfig:
     """The decoder of a HuggingFace `config.json`; `dtypes` go to DecoderConfig.
 
@@ -54,7 +88,7 @@ def from_hf(config: Mapping[str, Any], **dtypes: Any) -> DecoderConfig:
     decoder does not have: each would change the numbers silently.
     """
     kind = config.get("model_type")
-    if kind not in FAMILIES:
+    if not isinstance(kind, str) or kind not in FAMILIES:
         raise ModelError(
             f"model_type={kind!r} is not one of {', '.join(FAMILIES)}; "
             "use a checkpoint of one of these families"
@@ -66,23 +100,25 @@ def from_hf(config: Mapping[str, Any], **dtypes: Any) -> DecoderConfig:
                 "use another checkpoint"
             )
     try:
-        heads = config["num_attention_heads"]
+        heads = size("num_attention_heads", config["num_attention_heads"])
+        width = size("hidden_size", config["hidden_size"])
+        kv_heads = config.get("num_key_value_heads") or heads
         theta, scaling = _rope(config)
-        return DecoderConfig(
-            vocabulary=config["vocab_size"],
-            width=config["hidden_size"],
-            layers=config["num_hidden_layers"],
+        return decoder(
+            vocabulary=size("vocab_size", config["vocab_size"]),
+            width=width,
+            layers=layers("num_hidden_layers", config["num_hidden_layers"]),
             heads=heads,
-            kv_heads=config.get("num_key_value_heads") or heads,
-            head_width=config.get("head_dim") or config["hidden_size"] // heads,
-            mlp_width=config["intermediate_size"],
+            kv_heads=size("num_key_value_heads", kv_heads),
+            head_width=size("head_dim", config.get("head_dim") or width // heads),
+            mlp_width=size("intermediate_size", config["intermediate_size"]),
             positions="rope",
             rope_theta=theta,
             rope_scaling=scaling,
             qkv_bias=FAMILIES[kind].qkv_bias,
             qk_norm=FAMILIES[kind].qk_norm,
-            tie_embeddings=config.get("tie_word_embeddings", False),
-            norm_eps=config["rms_norm_eps"],
+            tie_embeddings=_flag(config, "tie_word_embeddings"),
+            norm_eps=real("rms_norm_eps", config["rms_norm_eps"]),
             **dtypes,
         )
     except KeyError as error:
@@ -91,10 +127,20 @@ def from_hf(config: Mapping[str, Any], **dtypes: Any) -> DecoderConfig:
         ) from None
 
 
+def _flag(config: Mapping[str, Any], name: str) -> bool:
+    value = config.get(name, False)
+    if not isinstance(value, bool):
+        raise ModelError(f"{name}={repr(value)[:40]}: needs true or false")
+    return value
+
+
 def _rope(config: Mapping[str, Any]) -> tuple[float, RopeScaling | None]:
     """θ and scaling; newer files keep both under `rope_parameters`."""
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    theta = float(rope.get("rope_theta", config.get("rope_theta", 10000.0)))
+    if not isinstance(rope, Mapping):
+        raise ModelError(f"rope parameters {repr(rope)[:40]}: need an object")
+    theta = rope.get("rope_theta", config.get("rope_theta", 10000.0))
+    theta = real("rope_theta", theta)
     kind = rope.get("rope_type", rope.get("type", "default"))
     if kind == "default":
         return theta, None
@@ -104,10 +150,13 @@ def _rope(config: Mapping[str, Any]) -> tuple[float, RopeScaling | None]:
             "use a checkpoint without other position scaling"
         )
     scaling = RopeScaling(
-        factor=rope["factor"],
-        low=rope["low_freq_factor"],
-        high=rope["high_freq_factor"],
-        original_positions=rope["original_max_position_embeddings"],
+        factor=real("factor", rope["factor"]),
+        low=real("low_freq_factor", rope["low_freq_factor"]),
+        high=real("high_freq_factor", rope["high_freq_factor"]),
+        original_positions=size(
+            "original_max_position_embeddings",
+            rope["original_max_position_embeddings"],
+        ),
     )
     return theta, scaling
 

@@ -11,7 +11,7 @@ from steppo_jax import credit, envs
 from steppo_jax.envs import context
 from steppo_jax.settings.errors import ConfigError, refuse, unknown
 from steppo_jax.settings.fields import FIELDS, WORDS, find, flat
-from steppo_jax.settings.ranges import broken
+from steppo_jax.settings.ranges import MOST, broken
 
 Values = dict[str, Any]  # dotted name → value
 
@@ -250,6 +250,13 @@ def _batch(values: Values) -> None:
             f"learner.minibatches={minibatches} = {parts} equal parts; change one of "
             f"them so that {parts} divides {trajectories}"
         )
+    rows = trajectories * values["env.max_steps"]
+    if rows > MOST:
+        raise ConfigError(
+            f"config.rollout.groups={groups} * rollout.group_size={size} * "
+            f"env.max_steps={values['env.max_steps']} = {rows} steps an iteration; "
+            f"rows are counted up to {MOST}; lower one of them"
+        )
     most = trajectories // parts * values["env.max_steps"]
     if values["learner.microbatch"] > most:
         rule = f"a device's minibatch holds at most {most} sequences (one per step)"
@@ -282,6 +289,12 @@ def _cloning(values: Values) -> None:
     if most % every:
         rule = f"warm_start.check_every={every} does not divide it"
         raise refuse("warm_start.max_updates", most, rule, "use a multiple")
+
+
+def _guards(values: Values) -> None:
+    gap = values["guards.sampler_gap"]
+    user = f"guards.sampler_gap={gap}"
+    _needs(values, "guards.gap_patience", gap is not None, user, 3)
 
 
 def _environment(values: Values) -> None:
@@ -324,6 +337,7 @@ RULES: tuple[Callable[[Values], None], ...] = (
     _language_model,
     _batch,
     _warm_start,
+    _guards,
     _environment,
     _preset,
 )

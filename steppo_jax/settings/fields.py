@@ -151,6 +151,13 @@ TREE: dict[str, Any] = {
         "max_updates": 2000,  # give up, with an error
         "measured_on": 256,  # tasks that success is measured on
     },
+    "guards": {  # numbers that a run must not reach
+        "max_skips": 8,  # updates not finite, left out in a row, then it stops
+        "sampler_gap": optional(float, 0.05),  # mean |log π_old − log μ|: warns …
+        "gap_patience": optional(int, 3),  # … and stops after so many iterations
+        "max_kl": optional(float),  # mean KL(old‖new) of an iteration, stops
+        "loss_spike": optional(float),  # standard deviations above the last losses
+    },
     "eval": {
         "panels": ("seen", "unseen"),
         "every": 0,  # iterations; 0 = only before and after
@@ -234,7 +241,7 @@ def from_dict(values: Mapping[str, Any]) -> ml_collections.ConfigDict:
             value = tuple(value)
         try:
             config.update_from_flattened_dict({name: value})
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ConfigError(
                 f"config.{name}={value!r}: needs {WORDS[field.kind]}; correct it"
             ) from error

@@ -20,6 +20,14 @@ POSITIONS = ("learned", "rope")
 DTYPES = ("float32", "bfloat16")
 DECODINGS = ("sampled", "greedy")
 
+# Counts are int32 on the device. Smaller bounds keep what is built before the first
+# compile (vocabulary, layers, tables of shapes) to seconds.
+MOST = 2**31 - 1
+LONG = 10_000  # steps of an episode, tokens of a thought, turns of a context
+WIDE = 2**20  # channels
+# Numbers are float32 on the device: larger ones are infinite there, smaller ones 0.
+LARGEST, SMALLEST = 3.4e38, 1.2e-38
+
 
 @dataclasses.dataclass(frozen=True)
 class Range:
@@ -31,6 +39,10 @@ class Range:
 
 def at_least(low: float) -> Range:
     return Range(f"must be {low} or more", lambda x: x >= low)
+
+
+def count(low: int, most: int = MOST) -> Range:
+    return Range(f"must lie in [{low}, {most}]", lambda x: low <= x <= most)
 
 
 def above(low: float) -> Range:
@@ -60,20 +72,20 @@ ANY = Range("", lambda x: True)
 RANGES: dict[str, Range] = {
     "preset": ANY,  # checked against the methods in `checks`
     "seed": within(0, 2**32 - 1),
-    "iterations": at_least(1),
-    "devices": at_least(0),
+    "iterations": count(1),
+    "devices": count(0, WIDE),
     "env.name": ANY,  # checked against the registry in `checks`
-    "env.max_steps": at_least(1),
-    "env.think_tokens": at_least(0),
+    "env.max_steps": count(1, LONG),
+    "env.think_tokens": count(0, LONG),
     "env.on_time_limit": one_of(TIME_LIMITS),
     "context.policy": one_of(CONTEXTS),
-    "context.turns": at_least(1),
-    "model.width": at_least(1),
-    "model.layers": at_least(1),
-    "model.heads": at_least(1),
-    "model.kv_heads": at_least(1),
-    "model.head_width": at_least(1),
-    "model.mlp_width": at_least(1),
+    "context.turns": count(1, LONG),
+    "model.width": count(1, WIDE),
+    "model.layers": count(1, 1024),
+    "model.heads": count(1, LONG),
+    "model.kv_heads": count(1, LONG),
+    "model.head_width": count(1, WIDE),
+    "model.mlp_width": count(1, WIDE),
     "model.positions": one_of(POSITIONS),
     "model.rope_theta": above(1),
     "model.qkv_bias": ANY,
@@ -84,14 +96,14 @@ RANGES: dict[str, Range] = {
     "model.remat": ANY,
     "lm.weights": Range("must name a folder, file or package", bool),
     "lm.rules": ANY,
-    "lm.max_prompt": at_least(1),
-    "lm.max_new": at_least(1),
-    "lm.slots": at_least(1),
-    "model.lora_rank": at_least(1),
+    "lm.max_prompt": count(1, WIDE),
+    "lm.max_new": count(1, WIDE),
+    "lm.slots": count(1, WIDE),
+    "model.lora_rank": count(1, WIDE),
     "model.lora_alpha": above(0),
     "model.lora_layers": one_of(tuple(LAYERS)),
-    "rollout.groups": at_least(1),
-    "rollout.group_size": at_least(1),
+    "rollout.groups": count(1),
+    "rollout.group_size": count(1),
     "rollout.temperature": above(0),
     "credit.estimator": ANY,  # checked against the registry in `checks`
     "credit.gamma": within(0, 1),
@@ -103,7 +115,7 @@ RANGES: dict[str, Range] = {
     "credit.normalise": one_of(NORMALISE),
     "credit.official": ANY,
     "credit.divide_by_std": ANY,
-    "branching.branches": at_least(1),
+    "branching.branches": count(1, WIDE),
     "branching.gamma": within(0, 1),
     "objective.ratio": one_of(RATIOS),
     "objective.clip_low": between(0, 1),
@@ -125,26 +137,31 @@ RANGES: dict[str, Range] = {
     "critic.learning_rate": above(0),
     "critic.scale": above(0),
     "critic.value_clip": above(0),
-    "critic.warmup_iterations": at_least(0),
-    "learner.epochs": at_least(1),
-    "learner.minibatches": at_least(1),
-    "learner.microbatch": at_least(1),
+    "critic.warmup_iterations": count(0),
+    "learner.epochs": count(1, LONG),
+    "learner.minibatches": count(1),
+    "learner.microbatch": count(1),
     "warm_start.success": Range(
         "must lie in [0, 1), 0 for no warm start", lambda x: 0 <= x < 1
     ),
     "warm_start.expert_noise": within(0, 1),
     "warm_start.learning_rate": above(0),
-    "warm_start.episodes": at_least(1),
-    "warm_start.check_every": at_least(1),
-    "warm_start.max_updates": at_least(1),
+    "warm_start.episodes": count(1),
+    "warm_start.check_every": count(1),
+    "warm_start.max_updates": count(1),
     "warm_start.measured_on": within(1, 512),
+    "guards.max_skips": count(1),
+    "guards.sampler_gap": above(0),
+    "guards.gap_patience": count(1),
+    "guards.max_kl": above(0),
+    "guards.loss_spike": above(0),
     "eval.panels": Range("must name one or more panels, each once", names),
-    "eval.every": at_least(0),
+    "eval.every": count(0),
     "eval.decoding": one_of(DECODINGS),
     "eval.episodes": within(1, 512),  # every frozen panel has 512 tasks or more
-    "checkpoint.every": at_least(1),
-    "checkpoint.keep": at_least(1),
-    "trajectories": at_least(0),
+    "checkpoint.every": count(1),
+    "checkpoint.keep": count(1),
+    "trajectories": count(0),
 }
 
 
@@ -152,5 +169,9 @@ def broken(name: str, value: Any) -> str | None:
     """The rule that `value` breaks, or None. NaN and infinity break every rule."""
     if isinstance(value, float) and not math.isfinite(value):
         return "must be a finite number"
+    if isinstance(value, float | int) and abs(value) > LARGEST:
+        return f"must be a finite number in float32, at most {LARGEST}"
+    if isinstance(value, float) and 0 < abs(value) < SMALLEST:
+        return f"must not be 0 in float32: 0 itself, or at least {SMALLEST}"
     rule = RANGES[name]
     return None if rule.holds(value) else rule.says

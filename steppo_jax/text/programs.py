@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
@@ -43,6 +43,7 @@ class TextPrograms(Programs):
 
     source: Source
     chat: ChatTokenizer
+    on_host: ClassVar[bool] = True
 
     # ---- the model -----------------------------------------------------------
     def begin(self) -> LearnerState:
@@ -118,15 +119,25 @@ class TextPrograms(Programs):
         episodes = self.play(
             state.policy, jobs, key, temperature, int(state.num_updates)
         )
-        rolled = tables.of_episodes(
-            episodes,
-            steps,
-            self.config.lm.max_prompt,
-            self.config.lm.max_new,
-            self.config.env.on_time_limit == "bootstrap",
-        )
+        rolled = self._tables(episodes)
         measured = self.engine.counts().since(before)
         return rolled.replace(episodes=Played(tuple(episodes)), measured=measured)
+
+    def _tables(self, episodes: list[Episode]) -> Rollout:
+        c = self.config
+        return tables.of_episodes(
+            episodes,
+            c.env.max_steps,
+            c.lm.max_prompt,
+            c.lm.max_new,
+            c.env.on_time_limit == "bootstrap",
+        )
+
+    def played(self, state: LearnerState) -> Rollout:
+        """Shapes of what `collect` gives, from as many episodes without a turn."""
+        del state
+        count = self.learner.settings.trajectories
+        return jax.eval_shape(lambda: self._tables([Episode(Job(0, 0, {}))] * count))
 
     # ---- what else a run asks for --------------------------------------------
     def evaluator(self, decoding: str) -> TextEvaluator:

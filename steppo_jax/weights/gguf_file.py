@@ -8,8 +8,10 @@ from typing import Any
 import gguf
 import numpy as np
 
+from steppo_jax.models import families
 from steppo_jax.models.decoder import DecoderConfig
 from steppo_jax.models.families import ModelError
+from steppo_jax.weights import gguf_header
 from steppo_jax.weights.tree import ShardingOf, build
 
 # llama.cpp's name of a layer's tensor → HuggingFace's.
@@ -42,7 +44,10 @@ def load(
 
     def read(name: str) -> np.ndarray:
         tensor = tensors[name]
-        value = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+        try:
+            value = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+        except (NotImplementedError, ValueError, KeyError) as error:
+            raise ModelError(f"{path}: {tensor.name} cannot be read: {error}") from None
         count = heads.get(name.split(".")[-2])
         return value if count is None else _halves(value, count)
 
@@ -58,10 +63,9 @@ def config_of(path: pathlib.Path, **dtypes: Any) -> DecoderConfig:
 
 def open_file(path: pathlib.Path) -> gguf.GGUFReader:
     """The file's reader. Raises ModelError where it is none."""
+    gguf_header.check(path)
     try:
         return gguf.GGUFReader(path)
-    except FileNotFoundError:
-        raise ModelError(f"{path} does not exist; give a .gguf file") from None
     except (ValueError, IndexError, KeyError, OSError, OverflowError) as error:
         raise ModelError(f"{path} is no readable GGUF file: {error}") from None
 
@@ -71,7 +75,10 @@ def field(reader: gguf.GGUFReader, name: str, path: pathlib.Path) -> Any:
     found = reader.get_field(name)
     if found is None:
         raise ModelError(f"{path} has no field {name}; use a complete GGUF file")
-    return found.contents()
+    try:
+        return found.contents()
+    except (ValueError, IndexError, TypeError) as error:
+        raise ModelError(f"{path}: field {name} cannot be read: {error}") from None
 
 
 def other_fields(path: pathlib.Path) -> dict[str, Any]:
@@ -100,24 +107,33 @@ def decoder_config(
     def get(name: str) -> Any:
         return field(reader, f"llama.{name}", path)
 
-    heads, width = get("attention.head_count"), get("embedding_length")
+    def size(name: str) -> int:
+        return families.size(f"{path}: llama.{name}", get(name))
+
+    def real(name: str) -> float:
+        return families.real(f"{path}: llama.{name}", get(name))
+
+    heads, width = size("attention.head_count"), size("embedding_length")
     if "rope_freqs.weight" in {t.name for t in reader.tensors}:
         raise ModelError(
             f"{path} has scaled rotary frequencies (rope_freqs); give safetensors "
             "instead, where their parameters are named"
         )
-    return DecoderConfig(
-        vocabulary=len(field(reader, "tokenizer.ggml.tokens", path)),
+    tokens = field(reader, "tokenizer.ggml.tokens", path)
+    if not isinstance(tokens, list):
+        raise ModelError(f"{path}: tokenizer.ggml.tokens is no list")
+    return families.decoder(
+        vocabulary=families.size(f"{path}: number of tokens", len(tokens)),
         width=width,
-        layers=get("block_count"),
+        layers=families.layers(f"{path}: llama.block_count", get("block_count")),
         heads=heads,
-        kv_heads=get("attention.head_count_kv"),
+        kv_heads=size("attention.head_count_kv"),
         head_width=width // heads,
-        mlp_width=get("feed_forward_length"),
+        mlp_width=size("feed_forward_length"),
         positions="rope",
-        rope_theta=float(get("rope.freq_base")),
+        rope_theta=real("rope.freq_base"),
         tie_embeddings=tied,
-        norm_eps=float(get("attention.layer_norm_rms_epsilon")),
+        norm_eps=real("attention.layer_norm_rms_epsilon"),
         **dtypes,
     )
 
@@ -134,6 +150,11 @@ def _their_name(name: str, path: pathlib.Path) -> str:
 def _halves(value: np.ndarray, heads: int) -> np.ndarray:
     """Rows of q or k from llama.cpp's order, where the two channels that a rotary
     angle turns are neighbours, to ours, where they are half a head apart."""
-    out, width = value.shape
+    out, width = value.shape if value.ndim == 2 else (0, 0)
+    if not out or out % (2 * heads):
+        raise ModelError(
+            f"a query or key of shape {value.shape} does not split into {heads} heads; "
+            "use a complete GGUF file"
+        )
     pairs = value.reshape(heads, out // heads // 2, 2, width)
     return pairs.swapaxes(1, 2).reshape(out, width)

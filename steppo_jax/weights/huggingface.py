@@ -22,6 +22,8 @@ from steppo_jax.weights.tree import ShardingOf, build
 ONE, INDEX = "model.safetensors", "model.safetensors.index.json"
 SHARD_BYTES = 4 * 2**30
 DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}  # as files name them
+# The last three: a dtype that NumPy does not have.
+UNREADABLE = (SafetensorError, TypeError, ValueError, AttributeError)
 CHECKPOINT = "the folder of a HuggingFace checkpoint"
 
 
@@ -36,7 +38,7 @@ class _Stored:
     def __getitem__(self, index: Index) -> np.ndarray:
         try:
             return self.part[index]
-        except SafetensorError as error:
+        except UNREADABLE as error:
             raise ModelError(f"{self.where}: {error}") from None
 
 
@@ -61,9 +63,9 @@ def load(
         at = f"{where[name]}: {name}"
         try:
             part = open_files[where[name]].get_slice(name)
-        except SafetensorError as error:
+            return _Stored(part, tuple(part.get_shape()), at)
+        except UNREADABLE as error:
             raise ModelError(f"{at}: {error}") from None
-        return _Stored(part, tuple(part.get_shape()), at)
 
     return config, build(config, where.keys(), read, str(folder), sharding)
 

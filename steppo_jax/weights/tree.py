@@ -7,11 +7,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import traverse_util
 
 from steppo_jax.models.decoder import DecoderConfig
 from steppo_jax.models.families import ModelError
-from steppo_jax.weights.names import Entry, Path, Stored, entries
+from steppo_jax.weights.names import Entry, Index, Path, Stored, entries
 
 # (path, shape) of a parameter → where it belongs
 ShardingOf = Callable[[Path, tuple[int, ...]], jax.sharding.Sharding]
@@ -63,19 +64,40 @@ def build(
                 f"{'/'.join(entry.ours)} needs {entry.their_shape}; "
                 "use the config.json of this checkpoint"
             )
-        flat[entry.ours] = _placed(entry, stored, dtype, sharding)
+        flat[entry.ours] = _placed(entry, stored, dtype, sharding, source)
     return traverse_util.unflatten_dict(flat)
 
 
 def _placed(
-    entry: Entry, stored: Stored, dtype: jnp.dtype, sharding: ShardingOf | None
+    entry: Entry,
+    stored: Stored,
+    dtype: jnp.dtype,
+    sharding: ShardingOf | None,
+    source: str,
 ) -> jax.Array:
     """One parameter, on its devices."""
+
+    def part(index: Index) -> np.ndarray:
+        return _real(entry.read(stored, index), dtype, f"{source}: {entry.theirs}")
+
     if sharding is None:
-        whole = tuple(slice(None) for _ in entry.our_shape)
-        return jnp.asarray(entry.read(stored, whole).astype(dtype))
-    return jax.make_array_from_callback(
-        entry.our_shape,
-        sharding(entry.ours, entry.our_shape),
-        lambda index: entry.read(stored, index).astype(dtype),
-    )
+        return jnp.asarray(part(tuple(slice(None) for _ in entry.our_shape)))
+    where = sharding(entry.ours, entry.our_shape)
+    return jax.make_array_from_callback(entry.our_shape, where, part)
+
+
+def _real(value: np.ndarray, dtype: jnp.dtype, name: str) -> np.ndarray:
+    """`value` in `dtype`. Raises ModelError unless all of it is a finite number."""
+    if not jnp.issubdtype(value.dtype, jnp.floating):
+        raise ModelError(
+            f"{name} holds {value.dtype}, not real numbers; "
+            "use a checkpoint in float32, float16 or bfloat16"
+        )
+    with np.errstate(over="ignore"):
+        value = value.astype(dtype)
+    if not np.isfinite(value).all():
+        raise ModelError(
+            f"{name} has values that are not finite in {dtype}; "
+            "fetch the file again, or use a wider param_dtype"
+        )
+    return value

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from steppo_jax.learner.update import KLSettings
+from steppo_jax.learner.settings import KLSettings
 from steppo_jax.objective import ObjectiveSettings
 from steppo_jax.parallel import Devices
 from tests import toy

@@ -11,7 +11,7 @@ from steppo_jax import masked
 from steppo_jax.actor.rollout import RolloutSettings, policy_speaks, rollout
 from steppo_jax.checkpoint import Checkpoints
 from steppo_jax.learner import forward, gradients, microbatch
-from steppo_jax.learner.update import KLSettings
+from steppo_jax.learner.settings import KLSettings
 from steppo_jax.models import lora
 from steppo_jax.models.heads import Critic, Policy
 from steppo_jax.models.merging import merge

@@ -1,0 +1,135 @@
+"""Whether a run fits into memory, known before anything of size is made.
+
+The compiler says how much each of the two programs needs: arguments, results and what
+is held in between. Nothing is compiled twice for it: the run finds both programs in
+jax's cache.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import psutil
+
+from steppo_jax.errors import Refused
+from steppo_jax.programs import Programs
+
+CGROUP = pathlib.Path("/sys/fs/cgroup")  # limit and use of a container
+GIB = 2**30
+
+
+class TooLarge(Refused):
+    """The run cannot fit into the memory that is free."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """Bytes on the devices that share one memory."""
+
+    state: int  # parameters, optimizer states, counters
+    rollout: int  # 0 where it is played on the host: nobody knows before
+    update: int
+
+    @property
+    def most(self) -> int:
+        return max(self.rollout, self.update)
+
+
+def free(device: Any) -> int | None:
+    """Bytes that a device can still give; None where nobody knows.
+
+    CPU devices share the host's memory, cut by a container's limit.
+    """
+    if device.platform != "cpu":
+        stats = device.memory_stats() or {}
+        if "bytes_limit" not in stats:
+            return None
+        return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
+    available = psutil.virtual_memory().available
+    try:
+        limit, used = (
+            int((CGROUP / name).read_text())
+            for name in ("memory.max", "memory.current")
+        )
+    except (OSError, ValueError):  # no container, or "max": no limit
+        return available
+    return min(available, limit - used)
+
+
+def _bytes(tree: Any) -> int:
+    return sum(x.size * getattr(x.dtype, "itemsize", 4) for x in jax.tree.leaves(tree))
+
+
+def state_bytes(p: Programs) -> int:
+    """Bytes of the learner's state on the devices that share one memory."""
+    fresh = jax.eval_shape(p.learner.init, jax.random.key(0))
+    return _bytes(fresh) * _sharing(p)
+
+
+def _sharing(p: Programs) -> int:
+    """Devices in one memory: all CPU devices, one of any other kind."""
+    return p.devices.count if p.devices.devices[0].platform == "cpu" else 1
+
+
+def estimate(p: Programs) -> Estimate:
+    """What the compiled programs of a run need; compiles them."""
+    state = _laid_out(p, jax.eval_shape(p.learner.init, jax.random.key(0)), copies=True)
+    played, rollout, sharing = p.played(state), 0, _sharing(p)
+    if not p.on_host:
+        played = _laid_out(p, played)
+        rollout = _needs(p.collect.lower(state).compile()) * sharing
+    given = p.devices.replicate(p.numbers)
+    update = p.update_of_numbers.lower(given, state, played.steps, played.tokens)
+    return Estimate(state_bytes(p), rollout, _needs(update.compile()) * sharing)
+
+
+def _needs(compiled: Any) -> int:
+    """Bytes per device: arguments, results that are not written over them, between."""
+    found = compiled.memory_analysis()
+    return (
+        found.argument_size_in_bytes
+        + found.output_size_in_bytes
+        - found.alias_size_in_bytes
+        + found.temp_size_in_bytes
+    )
+
+
+def _laid_out(p: Programs, tree: Any, copies: bool = False) -> Any:
+    """Shapes as the run's arrays have them, places included: the key of jax's cache."""
+    where = p.devices.replicate(jnp.zeros((), jnp.int32)).sharding
+    count = p.devices.count
+
+    def shape(x):
+        sizes = (count, *x.shape) if copies and count > 1 else x.shape
+        return jax.ShapeDtypeStruct(sizes, x.dtype, sharding=where)
+
+    return jax.tree.map(shape, tree)
+
+
+def check(p: Programs) -> Estimate | None:
+    """Raises TooLarge where rollout or update need more than is free.
+
+    None where the device does not say what it has.
+    """
+    available = free(p.devices.devices[0])
+    if available is None:
+        return None
+    # Twice: the run copies the state it has made, and the state it has read.
+    state = 2 * state_bytes(p)
+    if state > available:
+        raise TooLarge(
+            f"two copies of parameters and optimizer states need {state / GIB:.2f} "
+            f"GiB, {available / GIB:.2f} GiB are free; lower model.* or devices"
+        )
+    found = estimate(p)
+    if found.most > available:
+        raise TooLarge(
+            f"the rollout needs {found.rollout / GIB:.2f} GiB and the update "
+            f"{found.update / GIB:.2f} GiB, {available / GIB:.2f} GiB are free; lower "
+            "rollout.groups, env.max_steps, learner.microbatch or model.*"
+        )
+    return found

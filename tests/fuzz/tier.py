@@ -1,0 +1,22 @@
+"""How many mutated inputs: hundreds in the ordinary tests, 10,000 in the long tier.
+
+The long tier is `STEPPO_SOAK=1` (scripts/soak.sh). Both draw the same inputs each time.
+"""
+
+import os
+from typing import Any
+
+import hypothesis
+
+LONG = os.environ.get("STEPPO_SOAK") == "1"
+
+
+def inputs(few: int, many: int = 10_000) -> Any:
+    """The decorator of a fuzz test: `few` examples, `many` in the long tier."""
+    return hypothesis.settings(
+        max_examples=many if LONG else few,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
