@@ -94,7 +94,7 @@ def learn(
     """
     config, say = p.config, bar.say if bar else _print
     with (
-        Run(workdir, config, p.env.version, accept_changes) as folder,
+        Run(workdir, config, p.env.version, accept_changes=accept_changes) as folder,
         contextlib.closing(
             Checkpoints(workdir / "checkpoints", keep=config.checkpoint.keep)
         ) as checkpoints,

@@ -92,7 +92,7 @@ def test_a_run_is_bit_for_bit_the_one_of_train(example, made, tmp_path, monkeypa
     """With the programs of the worker: compiling the same again takes long."""
     folder, _, worker, _ = made
     run = example.runs()[-1]
-    monkeypatch.setattr(train.programs, "build", worker._programs.at)
+    monkeypatch.setattr(train.assembly, "build", worker._programs.at)
     train.run(run.config, tmp_path / "run")
     assert lines(tmp_path / "run") == lines(folder / run.name)
     alone, within = panels(tmp_path / "run"), panels(folder / run.name)
