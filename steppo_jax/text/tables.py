@@ -10,7 +10,7 @@ import numpy as np
 
 from steppo_jax import layout
 from steppo_jax.actor.rollout import Rollout
-from steppo_jax.structs import Steps, empty_branch_advantage
+from steppo_jax.structs import Steps
 from steppo_jax.text.episodes import Episode
 
 
@@ -60,7 +60,7 @@ def of_episodes(
         traj_id=per_row("traj_id"),
         step_index=index,
         group_id=per_row("group_id"),
-        branch_advantage=np.asarray(empty_branch_advantage(B)),
+        branch_advantage=np.full(B, np.nan, np.float32),  # never measured in text
     )
     after = _cut_states(episodes, max_steps, max_prompt) if bootstrap else {}
     tokens = layout.rows(
