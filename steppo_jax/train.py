@@ -172,7 +172,9 @@ def _warm(
     began = time.monotonic()
 
     def measure(params) -> float:
-        outcome, _ = panels.play(evaluator, params, "train", clone.measured_on)
+        outcome, _ = panels.play(
+            evaluator, params, "train", p.config.warm_start.measured_on
+        )
         return float(outcome["success"].mean())
 
     def tell(made: int, rate: float) -> None:
