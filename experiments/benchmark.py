@@ -156,6 +156,11 @@ def of_parts(*names: str) -> Callable[[int], dict[str, Any]]:
     def measure(repeats: int) -> dict[str, Any]:
         config = CONFIG.value or household.get_config("steppo")
         settings.check(config)
+        if config.lm.weights is not None:
+            raise Refused(
+                f"lm.weights={config.lm.weights}: a language model plays on the host, "
+                "whose rollout is no program; measure it with --what=model"
+            )
         devices.settle(config)
         found = parts.run(config, repeats, names)
         Console(width=tables.WIDTH).print(tables.of_parts(found))

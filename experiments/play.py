@@ -30,17 +30,12 @@ CONFIG = entry.define_config()
 POLICY = flags.DEFINE_string(
     "policy", "expert", "expert, random, human, or DIR of a run."
 )
-PANEL = flags.DEFINE_string(
-    "panel", "seen", "Panel the task is from.", allow_override=True
-)
+PANEL = flags.DEFINE_string("panel", "seen", "Panel the task is from.")
 INDEX = flags.DEFINE_integer("index", 0, "Which task of the panel.", lower_bound=0)
-# Other entry points have these flags too; tests import several into one process.
-SEED = flags.DEFINE_integer("seed", None, "Seed of the policy.", allow_override=True)
-DECODING = flags.DEFINE_enum(
-    "decoding", None, ["sampled", "greedy"], "Of a run.", allow_override=True
-)
+SEED = flags.DEFINE_integer("seed", None, "Seed of the policy.")
+DECODING = flags.DEFINE_enum("decoding", None, ["sampled", "greedy"], "Of a run.")
 CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", "latest", "Of a run: latest, or an iteration.", allow_override=True
+    "checkpoint", "latest", "Of a run: latest, or an iteration."
 )
 NOISE = flags.DEFINE_float(
     "noise",

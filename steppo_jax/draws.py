@@ -14,3 +14,8 @@ JOBS = ("policy", "critic", "deal", "tasks", "rollout", "clone", "branches")
 def key_of(key: jax.Array, job: str) -> jax.Array:
     """The key of a job, from the base key of the run (or of a cloning update)."""
     return jax.random.fold_in(key, JOBS.index(job))
+
+
+def of_iteration(key: jax.Array, job: str, iteration: jax.Array) -> jax.Array:
+    """The key of a job in one iteration, from the base key of the run."""
+    return jax.random.fold_in(key_of(key, job), iteration)

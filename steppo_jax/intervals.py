@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 
 import numpy as np
 import scipy.optimize
+import scipy.special
 import scipy.stats
 
 LEVEL = 0.95
-POWER = 0.8
+POWER = 0.8  # chance of seeing a difference that is there
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,31 +55,43 @@ def mean_t(values: Sequence[float], level: float = LEVEL) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
-def smallest_detectable(
-    values: Sequence[float], level: float = LEVEL, power: float = POWER
+def detectable(
+    std: float, pairs: int, level: float = LEVEL, power: float = POWER
 ) -> float:
-    """The true mean at which a t test of so many such values would reject 0.
+    """Smallest true difference that a paired t test of so many pairs finds.
 
-    δ with P(|t| > t_crit) = `power`, t noncentral with δ √n / s: what an experiment of
-    this size and spread could have shown. NaN for one value; 0 where none varies.
+    Two-sided at 1 − level, with the given power, for pair differences of standard
+    deviation `std`: the δ with P(|T| > t) = power, T noncentral t with n − 1 degrees
+    of freedom and noncentrality δ√n/std. NaN for fewer than two pairs.
     """
-    x = _array(values)
-    if len(x) == 1:
+    if pairs < 2:
         return math.nan
-    free = len(x) - 1
-    unit = float(x.std(ddof=1) / math.sqrt(len(x)))
-    if not unit > 0:
-        return unit
-    critical = scipy.stats.t.ppf((1 + level) / 2, free)
-    # The noncentral t over equally likely spreads: SciPy's own is NaN for large shifts.
-    middle = (np.arange(2000) + 0.5) / 2000
-    wanted = critical * np.sqrt(scipy.stats.chi2.ppf(middle, free) / free)
+    if std == 0:
+        return 0.0
+    return _shift(pairs, level, power) * std / math.sqrt(pairs)
 
-    def missing(shift: float) -> float:
-        seen = scipy.stats.norm.cdf([shift - wanted, -shift - wanted])
-        return float(seen.sum(axis=0).mean()) - power
 
-    return unit * float(scipy.optimize.brentq(missing, 0.0, 2 * critical + 5))
+@functools.cache
+def _shift(pairs: int, level: float, power: float) -> float:
+    """The noncentrality at which the test has that power."""
+    free = pairs - 1
+    reach = scipy.stats.t.ppf((1 + level) / 2, free) / math.sqrt(free)
+
+    def excess(shift: float) -> float:
+        # SciPy's noncentral t is NaN for large shifts, so: over the sample's spread.
+        def seen(spread: float) -> float:
+            above = scipy.special.ndtr(shift - reach * spread)
+            return above + scipy.special.ndtr(-shift - reach * spread)
+
+        return scipy.stats.chi(free).expect(seen) - power
+
+    return float(scipy.optimize.brentq(excess, 0.0, 2 * reach * math.sqrt(free) + 5))
+
+
+def smallest_detectable(values: Sequence[float]) -> float:
+    """`detectable` of the differences that were seen; NaN for one value."""
+    x = _array(values)
+    return detectable(float(x.std(ddof=1)) if len(x) > 1 else math.nan, len(x))
 
 
 def mean_bootstrap(

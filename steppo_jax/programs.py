@@ -13,7 +13,13 @@ from ml_collections import ConfigDict
 from steppo_jax import anchors, credit, draws, envs, trajectories
 from steppo_jax.actor import branch
 from steppo_jax.actor.branch import BranchSettings
-from steppo_jax.actor.rollout import Rollout, RolloutSettings, policy_speaks, rollout
+from steppo_jax.actor.rollout import (
+    Rollout,
+    RolloutSettings,
+    policy_speaks,
+    rollout,
+    train_tasks,
+)
 from steppo_jax.credit import CreditSettings
 from steppo_jax.envs import context
 from steppo_jax.envs.base import Environment
@@ -172,12 +178,9 @@ class Programs:
             group_N = traj_N // size
 
             def now(job: str) -> jax.Array:
-                key = draws.key_of(state.key, job)
-                return jax.random.fold_in(key, state.iteration)
+                return draws.of_iteration(state.key, job, state.iteration)
 
-            task_key = now("tasks")
-            key_N = jax.vmap(jax.random.fold_in, (None, 0))(task_key, group_N)
-            task_N = jax.vmap(lambda k: self.env.sample_task(k, "train"))(key_N)
+            task_N = train_tasks(self.env, now("tasks"), group_N)
             speak = policy_speaks(self.learner.policy, state.policy, self.env, play)
             rolled = rollout(
                 speak,

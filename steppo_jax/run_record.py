@@ -135,6 +135,7 @@ class Run:
         workdir: pathlib.Path,
         config: ml_collections.ConfigDict,
         env_version: str,
+        *,
         lanes: int = 1,
         accept_changes: bool = False,
     ):

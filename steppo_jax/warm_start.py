@@ -17,7 +17,7 @@ import optax
 
 from steppo_jax import draws, masked, vocabulary
 from steppo_jax.actor.generate import Response
-from steppo_jax.actor.rollout import RolloutSettings, rollout
+from steppo_jax.actor.rollout import RolloutSettings, rollout, train_tasks
 from steppo_jax.envs.base import Environment
 from steppo_jax.errors import Refused
 from steppo_jax.learner import forward, microbatch
@@ -113,9 +113,7 @@ def cloning_updates(
         def one(carry, i):
             params, opt_state = carry
             this = jax.random.fold_in(key, i)
-            task_key = draws.key_of(this, "tasks")
-            task_key_N = jax.vmap(jax.random.fold_in, (None, 0))(task_key, id_N)
-            task_N = jax.vmap(lambda k: env.sample_task(k, "train"))(task_key_N)
+            task_N = train_tasks(env, draws.key_of(this, "tasks"), id_N)
             speak = expert_speaks(env, settings.expert_noise)
             zero = jnp.int32(0)
             play_key = draws.key_of(this, "rollout")

@@ -13,7 +13,7 @@ def test_every_job_and_iteration_has_a_key_of_its_own():
     base = jax.random.key(0)
     found = set()
     for job, iteration in itertools.product(draws.JOBS, range(20)):
-        key = jax.random.fold_in(draws.key_of(base, job), iteration)
+        key = draws.of_iteration(base, job, iteration)
         found.add(tuple(np.asarray(jax.random.key_data(key))))
     assert len(found) == len(draws.JOBS) * 20
 

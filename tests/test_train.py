@@ -1,6 +1,7 @@
 """A whole small run in this process: what it writes, and what it does not do."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -168,3 +169,18 @@ def test_sigterm_while_cloning_stops_the_run(capsys):
     with pytest.raises(SystemExit, match="143"):
         train._warm(p, p.learner.init(jax.random.key(0)), stop=[15])
     assert "nothing to save yet" in capsys.readouterr().out
+
+
+def test_accepted_changes_are_learned_with_and_said(finished, tmp_path):
+    """The first run is copied: refused as it is, it goes on where that is allowed."""
+    workdir = tmp_path / "copy"
+    shutil.copytree(finished[0], workdir)
+    changed = smoke(iterations=7, eval__every=3, policy__learning_rate=0.5)
+    with pytest.raises(Refused, match=r"policy.learning_rate: the run has 0.001"):
+        train.run(changed, workdir)
+    before = records.read(workdir / "metrics.jsonl")
+    train.run(changed, workdir, accept_changes=True)
+    assert records.read(workdir / "metrics.jsonl")[:6] == before
+    record = run_record.load(workdir)[1]
+    assert record["lanes"] == 1
+    assert any("policy.learning_rate" in text for text in record["changes"])

@@ -92,9 +92,8 @@ def rollout(
     the token, so an episode is the same whatever device or slot plays it.
     """
     N, T = traj_id_N.shape[0], settings.max_steps
-    key_N = jax.vmap(jax.random.fold_in, (None, 0))(key, traj_id_N)
-    # Step T is never played, so its key is free for the reset.
-    state, observation_NP = jax.vmap(env.reset)(fold(key_N, T), task_N)
+    key_N = each(key, traj_id_N)
+    state, observation_NP = jax.vmap(env.reset)(reset_keys(key_N, T), task_N)
 
     def play(carry, t):
         state, prompt_NP, alive_N = carry
@@ -137,6 +136,21 @@ def rollout(
     )
     start = (flat.state, flat.prompt) if keep_states else None
     return Rollout(steps=steps, tokens=tokens, outcome=outcome, start=start)
+
+
+def train_tasks(env: Environment, key: jax.Array, group_id_N: jax.Array):
+    """A task of the train panel for each trajectory, the same within a group."""
+    return jax.vmap(lambda k: env.sample_task(k, "train"))(each(key, group_id_N))
+
+
+def each(key: jax.Array, number_N: jax.Array) -> jax.Array:
+    """[N] the key folded with each number."""
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, number_N)
+
+
+def reset_keys(key_N: jax.Array, max_steps: int) -> jax.Array:
+    """Each trajectory's key for the reset: that of a step that is never played."""
+    return fold(key_N, max_steps)
 
 
 def fold(key_N: jax.Array, data) -> jax.Array:

@@ -64,7 +64,7 @@ def measure(config: ConfigDict, repeats: int) -> dict[str, Any]:
         return devices.compile(body)(devices.replicate(jax.random.key(0)))
 
     replay = devices.compile(lambda _, tasks, said: _replay(env, tasks, said))
-    state = devices.replicate(jax.jit(p.learner.init)(jax.random.key(0)))
+    state = devices.replicate(p.init(jax.random.key(0)))
     many, few = spoken(EPISODES), spoken(p.trajectories_per_device)
     took = alternate(
         {

@@ -31,16 +31,18 @@ def run(config: ConfigDict, repeats: int, parts: tuple[str, ...]) -> dict[str, A
     Policy and critic are as they are made: episodes run to the step limit.
     """
     p = programs.build(config)
-    state = p.devices.replicate(jax.jit(p.learner.init)(jax.random.key(0)))
+    state = p.devices.replicate(p.init(jax.random.key(0)))
+    given = p.devices.replicate(p.numbers)
     copy = p.devices.compile(lambda _, x: jax.tree.map(jnp.copy, x))
 
     def update(played):  # it consumes the state
-        return learn(copy(state), played.steps, played.tokens)
+        return learn(given, copy(state), played.steps, played.tokens)
 
     with compiled.watched() as seconds:
         collect = p.collect.lower(state).compile()
         played = collect(state)
-        learn = p.update.lower(state, played.steps, played.tokens).compile()
+        tables = (played.steps, played.tokens)
+        learn = p.update_of_numbers.lower(given, state, *tables).compile()
     said = {"rollout": collect, "update": learn}
     passes = _passes(p, played)
     calls = {

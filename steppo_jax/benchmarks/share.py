@@ -26,7 +26,7 @@ LIMIT = 0.01  # of an iteration
 def run(config: ConfigDict, repeats: int) -> list[dict[str, Any]]:
     """One row per estimator, and one for the iteration of `config` on one device."""
     p = programs.build(config)
-    state = jax.jit(p.learner.init)(jax.random.key(0))
+    state = p.init(jax.random.key(0))
     played = p.collect(state)
     steps, tokens = played.steps, played.tokens
     wide_SL = jnp.sin(tokens.position + tokens.token.astype(jnp.float32))

@@ -9,40 +9,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from steppo_jax.models import sizes as published
 from steppo_jax.models.decoder import DecoderConfig
 from steppo_jax.models.families import ModelError
 from steppo_jax.models.heads import Policy
 from steppo_jax.weights import gguf_file, huggingface
 
-
-def _size(vocabulary, width, layers, heads, kv_heads, head_width, mlp_width, **more):
-    return DecoderConfig(
-        vocabulary=vocabulary,
-        width=width,
-        layers=layers,
-        heads=heads,
-        kv_heads=kv_heads,
-        head_width=head_width,
-        mlp_width=mlp_width,
-        positions="rope",
-        tie_embeddings=True,
-        **more,
-    )
-
-
-SIZES = {
-    "tiny": _size(64, 16, 2, 4, 2, 4, 24, rope_theta=1e4),
-    "smollm2_135m": _size(
-        49152, 576, 30, 9, 3, 64, 1536, rope_theta=1e5, norm_eps=1e-5
-    ),
-    "qwen2_5_3b": _size(
-        151936, 2048, 36, 16, 2, 128, 11008, rope_theta=1e6, qkv_bias=True
-    ),
-    "qwen3_1_7b": _size(
-        151936, 2048, 28, 16, 8, 128, 6144, rope_theta=1e6, qk_norm=True
-    ),
-    "qwen3_4b": _size(151936, 2560, 36, 32, 8, 128, 9728, rope_theta=5e6, qk_norm=True),
-}
+SIZES = {"tiny": published.sized(64, 16, 2, 4, 2, 4, 24, 1e4), **published.SIZES}
 
 
 def load(name: str, dtype: str) -> tuple[DecoderConfig, Any]:

@@ -10,9 +10,8 @@ from matplotlib.figure import Figure
 
 from steppo_jax import records
 from steppo_jax.figures.result import Result, csv_text
-from steppo_jax.intervals import LEVEL
+from steppo_jax.intervals import LEVEL, POWER
 from steppo_jax.pages.rendering import PARAMETERS, svg_text
-from steppo_jax.study.statistics import POWER
 
 WIDTH = 88
 COMPARED = (

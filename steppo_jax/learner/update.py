@@ -238,7 +238,7 @@ class Learner:
         s = self.settings
         local = s.trajectories // axis.size
         first = axis.index() * local
-        key = jax.random.fold_in(draws.key_of(now.key, "deal"), now.iteration)
+        key = draws.of_iteration(now.key, "deal", now.iteration)
         traj_S = minibatches.trajectory_of_sequences(steps, tokens)
         local_S = jnp.where(traj_S < 0, -1, traj_S - first)
 

@@ -8,20 +8,16 @@ improvement are those of R. Agarwal et al. 2021 (arXiv 2108.13264), whose packag
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import scipy.optimize
-import scipy.special
 import scipy.stats
 
-from steppo_jax.intervals import LEVEL, Interval, mean_t
+from steppo_jax.intervals import LEVEL, Interval, detectable, mean_t
 
 TRIM = 0.25  # of each end, for an interquartile mean
 RESAMPLES = 2000
-POWER = 0.8  # chance of seeing a difference that is there
 
 
 def iqm(values: Sequence[float]) -> float:
@@ -73,39 +69,6 @@ def improvement(x: Sequence[float], y: Sequence[float]) -> float:
     return float(result.statistic) / (len(x) * len(y))
 
 
-def detectable(
-    std: float, pairs: int, level: float = LEVEL, power: float = POWER
-) -> float:
-    """Smallest true difference that a paired t test of so many pairs finds.
-
-    Two-sided at 1 − level, with the given power, for pair differences of standard
-    deviation `std`: the δ with P(|T| > t) = power, T noncentral t with n − 1 degrees
-    of freedom and noncentrality δ√n/std. NaN for fewer than two pairs.
-    """
-    if pairs < 2:
-        return math.nan
-    if std == 0:
-        return 0.0
-    return _shift(pairs, level, power) * std / math.sqrt(pairs)
-
-
-@functools.cache
-def _shift(pairs: int, level: float, power: float) -> float:
-    """The noncentrality at which the test has that power."""
-    free = pairs - 1
-    reach = scipy.stats.t.ppf((1 + level) / 2, free) / math.sqrt(free)
-
-    def excess(shift: float) -> float:
-        # SciPy's noncentral t is NaN for large shifts, so: over the sample's spread.
-        def seen(spread: float) -> float:
-            above = scipy.special.ndtr(shift - reach * spread)
-            return above + scipy.special.ndtr(-shift - reach * spread)
-
-        return scipy.stats.chi(free).expect(seen) - power
-
-    return float(scipy.optimize.brentq(excess, 0.0, 2 * reach * math.sqrt(free) + 5))
-
-
 @dataclasses.dataclass(frozen=True)
 class Comparison:
     """a − b over the seeds that both have."""
@@ -115,7 +78,7 @@ class Comparison:
     seeds: int
     difference: Interval  # paired, Student's t
     improvement: float  # probability, over all pairs of runs
-    detectable: float  # with POWER
+    detectable: float  # with power intervals.POWER
 
     @property
     def verdict(self) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from steppo_jax.actor.rollout import each
 from steppo_jax.engine import Completion, Engine, Request, Sampling
 from steppo_jax.text.environment import TextEnvironment, state_key
 from steppo_jax.text.prompts import Prompter
@@ -156,11 +157,6 @@ def play(
 
 
 def _keys(key: jax.Array, ids: Sequence[int], steps: int) -> jax.Array:
-    """[N, T] one key for every step of every trajectory."""
-
-    def of(traj, step):
-        return jax.random.fold_in(jax.random.fold_in(key, traj), step)
-
-    over_steps = jax.vmap(of, (None, 0))
-    id_N = np.asarray(ids, np.int32)
-    return jax.vmap(over_steps, (0, None))(id_N, np.arange(steps))
+    """[N, T] one key for every step of every trajectory, as `actor.rollout` has."""
+    key_N = each(key, np.asarray(ids, np.int32))
+    return jax.vmap(each, (0, None))(key_N, np.arange(steps))

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from steppo_jax.actor.rollout import each, reset_keys
 from steppo_jax.envs.base import Environment
 from steppo_jax.text import tables
 from steppo_jax.text.episodes import Episode, Job
@@ -19,8 +20,7 @@ Player = Callable[[Any, list[Job], jax.Array, float], list[Episode]]
 
 def jobs_of(tasks: Any, traj_id_N, group_id_N, key: jax.Array, max_steps: int):
     """A job for each of the stacked tasks, reset with the keys of `actor.rollout`."""
-    key_N = jax.vmap(jax.random.fold_in, (None, 0))(key, np.asarray(traj_id_N))
-    reset_N = jax.vmap(jax.random.fold_in, (0, None))(key_N, max_steps)
+    reset_N = reset_keys(each(key, np.asarray(traj_id_N)), max_steps)
     tasks = jax.tree.map(np.asarray, tasks)
     return [
         Job(

@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 
 from steppo_jax import draws, envs, programs
 from steppo_jax import trajectories as trajectory_records
-from steppo_jax.actor.rollout import Rollout
+from steppo_jax.actor.rollout import Rollout, train_tasks
 from steppo_jax.chat.tokenizer import ChatTokenizer
 from steppo_jax.credit.similarity import state_keys
 from steppo_jax.engine import Engine
@@ -96,12 +96,7 @@ class TextPrograms(Programs):
     @functools.cached_property
     def _tasks(self) -> Any:
         """(key, group [N]) → a task for each trajectory, as the compiled actor has."""
-
-        def draw(key, group_N):
-            key_N = jax.vmap(jax.random.fold_in, (None, 0))(key, group_N)
-            return jax.vmap(lambda k: self.env.sample_task(k, "train"))(key_N)
-
-        return jax.jit(draw)
+        return jax.jit(functools.partial(train_tasks, self.env))
 
     def collect(self, state: LearnerState) -> Rollout:
         """The episodes of the current iteration."""
@@ -109,7 +104,7 @@ class TextPrograms(Programs):
         traj_N = np.arange(groups * size, dtype=np.int32)
 
         def now(job: str) -> jax.Array:
-            return jax.random.fold_in(draws.key_of(state.key, job), state.iteration)
+            return draws.of_iteration(state.key, job, state.iteration)
 
         key, steps = now("rollout"), self.config.env.max_steps
         tasks = self._tasks(now("tasks"), traj_N // size)

@@ -5,11 +5,13 @@ import dataclasses
 import pytest
 
 from configs.ablations import common, discount, response_length
-from experiments import ablate
 from steppo_jax.ablation import grid
 from steppo_jax.ablation.grid import Ablation, Run
 from steppo_jax.errors import Refused
 from steppo_jax.run_record import Run as Folder
+from tests import entry_points
+
+ablate = entry_points.load("ablate")
 
 FILES = (
     "credit_ratio",

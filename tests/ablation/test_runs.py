@@ -7,11 +7,13 @@ import re
 import numpy as np
 import pytest
 
-from experiments import ablate
 from steppo_jax import train
 from steppo_jax.ablation import grid, plan, record
 from steppo_jax.ablation.work import Worker
-from tests import compiling
+from steppo_jax.benchmarks.compiled import watched
+from tests import entry_points
+
+ablate = entry_points.load("ablate")
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs" / "ablations.md"
 pytestmark = pytest.mark.slow
@@ -64,7 +66,7 @@ def made(example, tmp_path_factory):
     folder, tell, counts = tmp_path_factory.mktemp("alone"), Teller(), []
     worker = Worker(example.name, folder, tell)
     for batch in plan.batches(example.runs(), 1):
-        with compiling.heard() as compiled:
+        with watched() as compiled:
             worker(batch)
         counts.append(len(compiled))
     return folder, tell, worker, counts
@@ -134,7 +136,7 @@ def as_lanes(example, made, tmp_path_factory):
     folder, counts = tmp_path_factory.mktemp("lanes"), []
     alone, worker._folder = worker._folder, folder
     for batch in plan.batches(example.runs(), 2)[:2]:
-        with compiling.heard() as compiled:
+        with watched() as compiled:
             worker(batch)
         counts.append(len(compiled))
     yield folder, counts

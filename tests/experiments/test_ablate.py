@@ -7,14 +7,17 @@ import json
 
 import pytest
 
-from experiments import ablate
 from steppo_jax import comparison
 from steppo_jax.ablation import grid
 from steppo_jax.errors import Refused
+from tests import entry_points
 from tests.test_entry import assert_refused, start
+
+ablate = entry_points.load("ablate")
 
 BAD = """
 from configs.ablations import common
+
 
 def get_config(arg=""):
     cells = {"fine": "household:ppo", "bad": "household:ppo,critic.kind=none"}

@@ -5,14 +5,16 @@ import json
 import jax
 import numpy as np
 import pytest
-from absl import flags
 from absl.testing import flagsaver
 
 from configs import household
-from experiments import benchmark
 from steppo_jax import credit as estimators
 from steppo_jax import envs
 from steppo_jax.benchmarks import credit, environment, timing
+from tests import entry_points
+
+benchmark = entry_points.load("benchmark")
+its_flags = entry_points.with_flags("benchmark")
 
 SMALL = (32, 8)  # two trajectories of 16 steps
 
@@ -33,8 +35,6 @@ def test_the_json_line_has_every_estimator_and_where_it_ran(capsys, monkeypatch)
     monkeypatch.setattr(credit, "run", lambda repeats: run(repeats, *SMALL))
     small = household.get_config("steppo,smoke")
     monkeypatch.setattr(household, "get_config", lambda arg: small)
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS(["benchmark"])
     with flagsaver.flagsaver(what="credit", repeats=3):
         benchmark.main()
     record = json.loads(capsys.readouterr().out.splitlines()[-1])

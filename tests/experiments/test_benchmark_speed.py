@@ -9,16 +9,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from absl import flags
 from absl.testing import flagsaver
 from rich.console import Console
 
 from configs import household
-from experiments import benchmark
 from steppo_jax import programs
 from steppo_jax.benchmarks import compiled, model, parts, peer, products, sizes, tables
 from steppo_jax.errors import Refused
 from steppo_jax.models.heads import Policy
+from tests import entry_points
+
+benchmark = entry_points.load("benchmark")
+its_flags = entry_points.with_flags("benchmark")
 
 WORK = model.Work(slots=3, prompt=4, steps=2, rows=2)
 
@@ -113,8 +115,6 @@ def fake(tmp_path):
 
 
 def test_the_json_line_of_a_model_stands_beside_the_peer(fake, capsys):
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS(["benchmark"])
     sizes_ = {"slots": 3, "prompt": 4, "steps": 2, "rows": 2}
     given = {"what": "model", "model": "tiny", "repeats": 3, "peer": fake}
     with flagsaver.flagsaver(**given, **sizes_):
@@ -141,6 +141,14 @@ def test_what_is_no_model_or_no_peer_is_refused(tmp_path):
         sizes.load(str(tmp_path / "none"), "float32")
     with pytest.raises(Refused, match="a Python with torch and transformers"):
         peer.Peer("/bin/false", tmp_path)
+
+
+def test_the_parts_of_a_language_models_run_are_refused():
+    """Its rollout is no program: the on-device one would be measured in its place."""
+    config = household.get_config("steppo,model=smollm2_135m")
+    refused = pytest.raises(Refused, match="measure it with --what=model")
+    with flagsaver.flagsaver(what="iteration", config=config), refused:
+        benchmark.main()
 
 
 def test_the_passes_of_a_run_are_counted_by_hand():

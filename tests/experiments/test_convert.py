@@ -8,34 +8,32 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from absl import flags
 from absl.testing import flagsaver
 from safetensors.numpy import load_file, save_file
 
-from experiments import convert
 from steppo_jax.chat import gguf_tokenizer
 from steppo_jax.chat import tokenizer as chat
 from steppo_jax.errors import Refused
 from steppo_jax.models import lora
 from steppo_jax.models.merging import merge
 from steppo_jax.weights import gguf_file, huggingface, peft
+from tests import entry_points
 from tests.chat import test_gguf_tokenizer
 from tests.chat.make_reference import FOLDER as WORDS
 from tests.weights import test_gguf_file
 from tests.weights.test_huggingface import write_checkpoint
 from tests.weights.test_peft import adapted
 
+convert = entry_points.load("convert")
+its_flags = entry_points.with_flags("convert")
+
 
 def run(**given):
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS(["convert"])
     with flagsaver.flagsaver(**{k: str(v) for k, v in given.items()}):
         convert.main()
 
 
 def run_with(options, **given):
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS(["convert"])
     with flagsaver.flagsaver(**options):
         run(**given)
 

@@ -5,22 +5,18 @@ import json
 
 import jax
 import pytest
-from absl import flags
 from absl.testing import flagsaver
 
-from experiments import credit_truth
 from steppo_jax import credit, provenance
 from steppo_jax.truth import grid, tables
 from steppo_jax.truth.chain import chain, thoughtful_logits
 from steppo_jax.truth.measure import Laboratory
 from steppo_jax.truth.rows import COLUMNS, of_trial
 from steppo_jax.truth.trial import Trial
+from tests import entry_points
 
-
-@pytest.fixture(autouse=True)
-def parsed():
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS(["credit_truth"])
+credit_truth = entry_points.load("credit_truth")
+its_flags = entry_points.with_flags("credit_truth")
 
 
 def test_files(tmp_path):

@@ -9,11 +9,15 @@ from absl import flags
 from absl.testing import flagsaver
 
 from configs import household, shop
-from experiments import figures, retrace
+from experiments import retrace
 from steppo_jax import settings
 from steppo_jax.errors import Refused
+from tests import entry_points
 from tests.study import made_up
 from tests.study.test_store import folder
+
+figures = entry_points.load("figures")
+its_flags = entry_points.with_flags("figures")
 
 ROOT = pathlib.Path(__file__).parents[2]
 

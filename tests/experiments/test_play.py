@@ -10,8 +10,11 @@ from absl import flags
 from absl.testing import flagsaver
 
 from configs import household
-from experiments import play
 from steppo_jax import train
+from tests import entry_points
+
+play = entry_points.load("play")
+its_flags = entry_points.with_flags("play")
 
 HOUSEHOLD = "--config=configs/household.py:steppo"
 

@@ -7,10 +7,11 @@ import numpy as np
 
 from configs import household
 from steppo_jax import programs
+from steppo_jax.benchmarks.compiled import watched
 from steppo_jax.learner import numbers
 from steppo_jax.objective import ObjectiveSettings
 from steppo_jax.parallel import ONE
-from tests import compiling, toy
+from tests import toy
 
 # Far from what they are, so that every one of them must be felt.
 OTHER = {
@@ -43,7 +44,7 @@ def test_every_number_is_felt_and_none_compiles():
         return np.concatenate([x.ravel() for x in update(given | changes)])
 
     plain = after({})
-    with compiling.heard() as compiled:
+    with watched() as compiled:
         for name, value in OTHER.items():
             moved = np.abs(after({name: np.float32(value)}) - plain).max()
             assert moved > 1e-6, name

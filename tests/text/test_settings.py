@@ -76,7 +76,7 @@ def test_another_models_sizes_are_refused(folder):
         assembly.build(made)
 
 
-@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize("name", models.WEIGHTS)
 def test_named_models_are_whole_configurations(name):
     made = household.get_config(f"steppo,model={name}")
     settings.check(made)

@@ -1,19 +1,18 @@
 """The main job with a language model: it trains, goes on exactly, reads as English."""
 
 import json
-import types
 
 import jax
 import numpy as np
 import pytest
 from absl import flags
-from absl.testing import flagsaver
 
 from configs import household
-from experiments import devices, evaluate, play
+from experiments import devices
 from experiments.restored import restore
 from steppo_jax import assembly, records, train
 from steppo_jax.text import source
+from tests import compiling, entry_points
 
 SMALL = (
     "lm.max_prompt=600",
@@ -46,20 +45,29 @@ def arrays(workdir, made):
     return [np.asarray(x) for x in jax.tree.leaves(leaves)]
 
 
-def job(module, *arguments):
+def job(name, *arguments):
     """An entry point as the command line runs it."""
-    with flagsaver.flagsaver():
-        flags.FLAGS.unparse_flags()
-        flags.FLAGS(["job", *arguments])
-        module.main()
+    with entry_points.flags_of(name):
+        flags.FLAGS([name, *arguments])
+        entry_points.load(name).main()
+
+
+for _name in ("play", "evaluate"):
+    entry_points.load(_name)
 
 
 @pytest.fixture(scope="module")
 def run(folder, tmp_path_factory):
-    """(workdir, config) of a finished run."""
+    """(workdir, config, programs compiled before each line) of a finished run."""
     workdir, made = tmp_path_factory.mktemp("run"), config(folder)
-    train.run(made, workdir)
-    return workdir, made
+    return workdir, made, compiling.run(made, workdir)
+
+
+def test_nothing_compiles_after_the_second_iteration(run):
+    """Neither learner nor engine, nor anything small of the host's."""
+    counts = run[2]
+    assert counts[0] > 0, "the counter hears nothing"
+    assert counts[2] == counts[1]
 
 
 def test_adapters_learn_on_the_checkpoints_weights(folder, tmp_path):
@@ -74,7 +82,7 @@ def test_adapters_learn_on_the_checkpoints_weights(folder, tmp_path):
 
 
 def test_it_learns_from_what_was_said(run):
-    workdir, _ = run
+    workdir, *_ = run
     lines = metrics(workdir)
     assert [x["iteration"] for x in lines] == [0, 1, 2]
     for x in lines:
@@ -86,7 +94,7 @@ def test_it_learns_from_what_was_said(run):
 
 
 def test_episodes_read_as_english(run):
-    workdir, _ = run
+    workdir, *_ = run
     path = sorted((workdir / "trajectories").glob("*.jsonl"))[-1]
     episode = json.loads(path.read_text().splitlines()[0])
     first = episode["steps"][0]
@@ -96,7 +104,7 @@ def test_episodes_read_as_english(run):
 
 
 def test_a_run_that_was_cut_goes_on_bit_for_bit(run, folder, tmp_path, monkeypatch):
-    workdir, made = run
+    workdir, made, _ = run
     played = assembly.build(made).__class__.collect
     calls = []
 
@@ -119,14 +127,13 @@ def test_a_run_that_was_cut_goes_on_bit_for_bit(run, folder, tmp_path, monkeypat
 
 
 def test_what_was_trained_can_be_watched_and_evaluated_again(run, capsys, monkeypatch):
-    workdir, _ = run
+    workdir, *_ = run
     # It would start jax, which runs already.
     monkeypatch.setattr(devices, "settle", lambda config: config.update(devices=1))
-    job(play, f"--policy={workdir}", "--panel=unseen", "--index=1")
+    job("play", f"--policy={workdir}", "--panel=unseen", "--index=1")
     shown = capsys.readouterr().out
     assert "step 1 of at most 2" in shown and "> " in shown and "<|" not in shown
-    monkeypatch.setattr(evaluate, "PANEL", types.SimpleNamespace(value=[]))
-    job(evaluate, f"--workdir={workdir}")
+    job("evaluate", f"--workdir={workdir}", "--panel=unseen")
     assert "unseen" in capsys.readouterr().out
     (again,) = (workdir / "evaluations").glob("*.jsonl")
     first = [x for x in records.read(workdir / "eval/unseen.jsonl")]
