@@ -1,40 +1,16 @@
-"""Environments that speak text, and on-device ones through their English.
-
-The protocol is Gymnasium's (`reset`, `step`, `terminated`, `truncated`, `info`), so
-that any environment of that kind plugs in with one file.
-"""
+"""On-device environments through their English, as environments that speak text."""
 
 from __future__ import annotations
 
 import functools
 import zlib
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import numpy as np
 
 from steppo_jax.envs.base import Environment
-
-Info = dict[str, Any]
-
-
-class TextEnvironment(Protocol):
-    """One episode at a time; `reset` starts the next.
-
-    `info` may have "state_key", a number that is equal where the policy is in the same
-    situation (else the observation's checksum serves), and, once an episode is over,
-    "outcome": metrics by name, "success" among them.
-    """
-
-    instructions: str  # rules of the game: what there is, what can be said
-
-    def reset(
-        self, *, seed: int | None = None, options: Info | None = None
-    ) -> tuple[str, Info]:
-        """Starts an episode: (observation, info)."""
-
-    def step(self, action: str) -> tuple[str, float, bool, bool, Info]:
-        """(observation, reward, terminated, truncated, info) after what was said."""
+from steppo_jax.hosts.base import Info
 
 
 def state_key(observation: str, info: Info) -> int:

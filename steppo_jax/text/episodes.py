@@ -16,7 +16,8 @@ import numpy as np
 
 from steppo_jax.actor.rollout import each
 from steppo_jax.engine import Completion, Engine, Request, Sampling
-from steppo_jax.text.environment import TextEnvironment, state_key
+from steppo_jax.hosts.base import TextEnvironment
+from steppo_jax.text.environment import state_key
 from steppo_jax.text.prompts import Prompter
 
 

@@ -1,0 +1,1 @@
+"""Real text environments, which run on the host in worker processes."""
