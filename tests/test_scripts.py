@@ -42,10 +42,11 @@ def add_python(project, text=FAKE, name="python3.12"):
 
 def source(project) -> subprocess.CompletedProcess:
     command = f"set -euo pipefail; source {SCRIPTS / 'environment.sh'}; echo ready"
+    outer = {k: v for k, v in os.environ.items() if k != "STEPPO_ENVIRONMENT"}
     return subprocess.run(
         [BASH, "-c", command],
         cwd=project,
-        env={**os.environ, "PATH": str(project / "tools")},
+        env={**outer, "PATH": str(project / "tools")},
         capture_output=True,
         text=True,
     )
