@@ -2,10 +2,12 @@
 compiles: tests run programs once. Processes that tests start inherit the emitters only.
 """
 
+import gc
 import os
 
 import jax
 import jaxlib
+import pytest
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -15,3 +17,13 @@ if jaxlib.__version__.startswith("0.10."):  # others may not know the flag, and 
     # this when the first array is made.
     given = os.environ.get("XLA_FLAGS", "")
     os.environ["XLA_FLAGS"] = f"{given} --xla_cpu_use_fusion_emitters=false"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def what_stays_is_searched_once():
+    """Traced programs are millions of objects that live on. Without this a collection
+    looks at all of them again, and a restored checkpoint asks for one.
+    """
+    yield
+    gc.collect()
+    gc.freeze()

@@ -176,7 +176,7 @@ def test_accepted_changes_are_learned_with_and_said(finished, tmp_path):
     workdir = tmp_path / "copy"
     shutil.copytree(finished[0], workdir)
     changed = smoke(iterations=7, eval__every=3, policy__learning_rate=0.5)
-    with pytest.raises(Refused, match=r"policy.learning_rate: the run has 0.001"):
+    with pytest.raises(Refused, match=r"policy.learning_rate: the run has 0.0005"):
         train.run(changed, workdir)
     before = records.read(workdir / "metrics.jsonl")
     train.run(changed, workdir, accept_changes=True)
