@@ -1,4 +1,4 @@
-"""Draws from names: the same for everyone and for ever, whatever Python's generators do.
+"""Draws from names: the same for everyone, whatever Python's generators do.
 
 A draw is SHA-256 of the words that name it, so frozen panels cannot move.
 """

@@ -1,6 +1,6 @@
 """What a policy did by what it said: the two forms in which families read actions.
 
-`hermes`: tool calls as Hermes and Qwen models make them (`tool_calls`), the paper's form.
+`hermes`: calls as Hermes and Qwen models make them (`tool_calls`), the paper's form.
 `brackets`: lines like `search[red lamp]`, the form of ReAct (arXiv 2210.03629), a few
 tokens each, for small models. A response's reasoning, `<think>…</think>`, is no action.
 """

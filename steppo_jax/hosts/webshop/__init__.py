@@ -1,7 +1,7 @@
 """WebShop (arXiv 2207.01206) as text: search, open, choose, buy.
 
-After §3.3 of the paper's code: at most 15 steps; buying ends the episode and pays 10 for
-a full score, else 0; −0.1 for a response without exactly one well-formed call; a click
+As in the code of StepPO: at most 15 steps; buying ends the episode and pays 10 for a
+full score, else 0; −0.1 for a response without exactly one well-formed call; a click
 that is not there, or a command that is none, costs nothing and does nothing. Metrics:
 `score` (in [0, 1], 0 if nothing was bought) and `success` (a full score).
 

@@ -1,4 +1,4 @@
-"""What a purchase is worth: the score of WebShop (arXiv 2207.01206, eq. 1 and app. A.2).
+"""What a purchase is worth: the reward that the WebShop paper defines (2207.01206).
 
 score = r_type · (matched attributes + matched options + [price ≤ limit])
                / (wanted attributes + wanted options + 1)
@@ -30,8 +30,12 @@ COLOURS = (
     *("grey", "gold", "teal", "cyan", "lime", "mint", "plum", "rose", "red", "tan"),
 )
 _FUNCTION_WORDS = frozenset(
-    "a an the and or of for with without in on at to from by as is are be it its this "
-    "that your you our we all any each not no up down out off over under per set".split()
+    {
+        *("a", "an", "the", "and", "or", "not", "no", "all", "any", "each", "per"),
+        *("of", "for", "with", "without", "in", "on", "at", "to", "from", "by", "as"),
+        *("up", "down", "out", "off", "over", "under", "is", "are", "be"),
+        *("it", "its", "this", "that", "your", "you", "our", "we"),
+    }
 )
 
 
