@@ -2,9 +2,9 @@
 
 Two measures of relevance. What the policy sees, the order of papers and which ones of
 an expansion are kept (all of a search are), is by the words that paper and query share
-(`Library.overlap`), so no observation tells which papers are answers. What a call is paid is `relevance`: "answers" (1 for
-an answer of the query, else 0) or "overlap". The paper has one measure for both, a
-fine-tuned selector of 8 B parameters.
+(`Library.overlap`), so no observation tells which papers are answers. What a call is
+paid is `relevance`: "answers" (1 for an answer of the query, else 0) or "overlap". The
+paper has one measure for both, a selector of 8 B parameters.
 """
 
 from __future__ import annotations
