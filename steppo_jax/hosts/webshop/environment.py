@@ -134,6 +134,6 @@ class WebShopText:
                 "score": self._score,
             },
         }
-        if visit.page != "bought":
+        if visit.page != "bought" and self._steps < self._max_steps:
             info["expert"] = self._say(expert.command(visit, self._shop))
         return info
