@@ -1,4 +1,4 @@
-"""What the three families have in common: panels, experts, determinism, hostile text."""
+"""What the families have in common: panels, experts, determinism, hostile text."""
 
 import copy
 import dataclasses
