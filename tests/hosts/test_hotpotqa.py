@@ -3,7 +3,7 @@
 import pytest
 
 from steppo_jax.errors import Refused
-from steppo_jax.hosts.hotpotqa import HotpotQA
+from steppo_jax.hosts.hotpotqa import HotpotQA, library
 from steppo_jax.hosts.hotpotqa.questions import Passage, read
 from tests.hosts.data_cases import need, play, write
 
@@ -80,7 +80,8 @@ def test_an_episode_by_hand(env):
     )
     assert (reward, terminated, truncated) == (0.0, False, False)
     assert "[Search] Rhine\n[Search] Ann\n" in seen
-    # found once, listed once
+    # found once, listed once, with the query that found it first
+    assert f"[1] (query: {question}) Ann: Ann was" in seen
     assert "[2] (query: Rhine) Bonn: Bonn lies by" in seen and "[3]" not in seen
     assert info["expert"] == "answer[the Rhine]"
     _, reward, terminated, _, info = player.step("I know.\nanswer[Rhine!]")
@@ -148,11 +149,15 @@ def test_out_of_domain_panels_have_their_own_passages(tmp_path):
     write(tmp_path / "2wiki" / "corpus.jsonl", [{"title": "Ann", "text": "Ann, Waal."}])
     names = {"Q_id": "Q1", "aliases": ["Rhine"], "demonyms": ["Rhinish"]}
     write(tmp_path / "2wiki" / "id_aliases.jsonl", [names])
-    write(tmp_path / "musique" / "musique_ans_v1.0_dev.jsonl", [musique()])
+    extra = {"title": "Else", "paragraph_text": "Else."}
+    asked = musique(paragraphs=[*musique()["paragraphs"], extra])
+    write(tmp_path / "musique" / "musique_ans_v1.0_dev.jsonl", [asked])
     env = family(tmp_path)
     env.check()
     _, seen, _ = start(env, "2wiki")
     assert "Ann: Ann, Waal." in seen
+    main = library.load(tmp_path, "", 0)
+    assert main.questions.keys() == {"train"} and len(main.passages) == len(TEXTS)
     _, seen, _ = start(env, "train")
     assert "Ann: Ann was born" in seen
     for panel, said in (("2wiki", "Rhinish"), ("2wiki", "Waal"), ("musique", "rhein")):
@@ -232,7 +237,6 @@ def test_settings_are_checked(settings, says):
 def test_a_dense_index_plays(tmp_path, monkeypatch, env):
     import numpy as np
 
-    from steppo_jax.hosts.hotpotqa import library
     from steppo_jax.hosts.retrieval import Dense
 
     vectors = np.eye(4, dtype=np.float32)

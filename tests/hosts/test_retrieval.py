@@ -129,7 +129,7 @@ def test_dense_files_that_do_not_fit_are_refused(encoder, tmp_path):
     index = retrieval.load_dense(path, encoder, 3)
     with pytest.raises(Refused, match="use the encoder that made them"):
         index.search("a", 1)
-    np.save(path, np.array([{}], object), allow_pickle=True)
+    np.save(path, np.array([{}], object))
     with pytest.raises(Refused, match="no array of numbers"):
         retrieval.load_dense(path, encoder, 3)
     with pytest.raises(Refused, match="is no file"):

@@ -93,6 +93,27 @@ def test_an_episode_page_by_page(tmp_path):
     assert info["outcome"] == {"success": 1.0, "score": 1.0} and "expert" not in info
 
 
+def test_the_expert_finds_back_from_anywhere():
+    env = WebShop(data="generated", tool_form="brackets")
+    player = env.make()
+    for stray in ("search[brown]", "click[next >]", "click[back to search]"):
+        _, info = player.reset(options={"panel": "test", "task": 3})
+        player.step(info["expert"])
+        *_, info = player.step(stray)
+        *_, info = player.step(info["expert"])
+    player.reset(options={"panel": "test", "task": 3})
+    player.step("search[brown]")
+    wrong = player._visit.shown()[0].lower()
+    for said in (f"click[{wrong}]", "click[description]"):
+        *_, info = player.step(said)
+    assert info["expert"] == "click[< prev]"
+    over = False
+    while not over:
+        _, reward, over, cut, info = player.step(info["expert"])
+        assert not cut
+    assert reward == 10.0
+
+
 def test_a_partial_score_pays_nothing_and_is_told():
     env = WebShop(data="generated", tool_form="brackets")
     player = env.make()

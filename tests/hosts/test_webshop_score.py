@@ -94,6 +94,22 @@ def test_a_title_without_nouns_is_judged_by_query_and_category():
     assert score.type_factor(goal, product(query="", product_category="")) == 0.5
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "same"),
+    [
+        ("hand washed", "hand wash", True),  # 90 per cent
+        ("gluten-free", "Gluten free", True),
+        ("quick dry", "quick drying", True),  # 85.7, rounded to 86
+        ("wash machine dry", "machine wash", True),  # all words of the other
+        ("machine wash", "anti slip", False),
+        ("non slip", "anti slip", False),  # 70.6
+        ("", "non slip", False),
+    ],
+)
+def test_phrases_that_are_alike(a, b, same):
+    assert score.alike(a, b) == score.alike(b, a) == same
+
+
 def test_colours_stand_for_their_shades():
     assert score.colour("Light Blue") == "blue"
     assert score.colour("turquoise blue") == "turquoise"
