@@ -1,7 +1,7 @@
 """Official files, wherever they were unpacked → the folder layout of a family.
 
-Nothing is downloaded. A file is copied under its name in the layout once it could be
-read and has the checksum and the number of records that `sources` knows.
+Nothing is downloaded. A file is copied under its name in the layout, lists of records
+as lines, once it has the checksum and the number of records that `sources` knows.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def prepare(
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists() or not target.samefile(found):
             unfinished = target.with_name(target.name + ".unfinished")
-            shutil.copyfile(found, unfinished)
+            _copy(known, found, unfinished)
             unfinished.rename(target)
         copied += 1
         yield known.name, f"sha256 {digest}"
@@ -90,6 +90,16 @@ def _find(source: pathlib.Path, known: Source) -> pathlib.Path | None:
             f"{known.name}"
         )
     return found[0] if found else None
+
+
+def _copy(known: Source, path: pathlib.Path, target: pathlib.Path) -> None:
+    """Copies; a list of records becomes lines, so that workers need not hold it all."""
+    if path.suffix != ".json" or known.count is None:
+        shutil.copyfile(path, target)
+        return
+    with target.open("w", encoding="utf-8") as file:
+        for _, record in records.read(path):
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
 def _checked(known: Source, path: pathlib.Path) -> str:

@@ -113,7 +113,8 @@ def load_dense(embeddings: pathlib.Path, encoder: str, num_passages: int) -> Den
         )
     from sentence_transformers import SentenceTransformer
 
-    model = SentenceTransformer(encoder, local_files_only=True)
+    # Accelerators are the learner's; a query is a few tokens.
+    model = SentenceTransformer(encoder, device="cpu", local_files_only=True)
 
     def encode(query: str) -> np.ndarray:
         return model.encode(BGE_QUERY + query, normalize_embeddings=True)

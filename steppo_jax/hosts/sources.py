@@ -18,7 +18,7 @@ class Source:
     url: str
     licence: str
     needed: bool = False  # the family cannot play its official tasks without it
-    count: int | None = None  # records
+    count: int | None = None  # records; a .json that has a number of them is a list
     sha256: str | None = None
 
 
@@ -51,14 +51,14 @@ FILES: dict[str, tuple[Source, ...]] = {
     ),
     "hotpotqa": (
         Source(
-            *("hotpot_train_v1.1.json", "hotpot_train_v1.1.json", _HOTPOT),
+            *("hotpot_train_v1.1.jsonl", "hotpot_train_v1.1.json", _HOTPOT),
             *("CC BY-SA 4.0", True, 90_447),
         ),
         Source(
-            *("hotpot_dev_distractor_v1.json", "hotpot_dev_distractor_v1.json"),
+            *("hotpot_dev_distractor_v1.jsonl", "hotpot_dev_distractor_v1.json"),
             *(_HOTPOT, "CC BY-SA 4.0", True, 7_405),
         ),
-        Source("2wiki/dev.json", "dev.json", _WIKI, "Apache-2.0", count=12_576),
+        Source("2wiki/dev.jsonl", "dev.json", _WIKI, "Apache-2.0", count=12_576),
         Source("2wiki/id_aliases.jsonl", "id_aliases.json", _WIKI, "Apache-2.0"),
         Source(
             *("musique/musique_ans_v1.0_dev.jsonl", "musique_ans_v1.0_dev.jsonl"),

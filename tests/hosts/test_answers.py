@@ -40,6 +40,10 @@ def test_match_and_f1(said, right, match, f1):
     assert answers.f1(said, right) == pytest.approx(f1)
 
 
+def test_many_tags_take_no_time():
+    answers.answer_of("<answer>" * 200_000)  # minutes, if read pair by pair
+
+
 @pytest.mark.parametrize(
     ("text", "answer"),
     [
@@ -47,6 +51,8 @@ def test_match_and_f1(said, right, match, f1):
         ("<answer>3</answer> no, <answer>4\n5</answer>", "4\n5"),
         ("just 4", "just 4"),
         ("<answer>open", "<answer>open"),
+        ("shut</answer>", "shut</answer>"),
+        ("<answer>1<answer>2</answer> 3", "2"),
     ],
 )
 def test_the_last_tag_counts(text, answer):

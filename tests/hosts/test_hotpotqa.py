@@ -164,7 +164,7 @@ def test_out_of_domain_panels_have_their_own_passages(tmp_path):
         player, _, _ = start(env, panel)
         assert player.step(f"answer[{said}]")[1] == 1.0
     assert play(env.make(), "musique", 0)[1][-1] == 1.0
-    with pytest.raises(Refused, match=r"has no hotpot_dev_distractor_v1.json or"):
+    with pytest.raises(Refused, match=r"has no hotpot_dev_distractor_v1.jsonl or"):
         env.size("validation")
 
 
@@ -206,7 +206,7 @@ def test_malformed_questions_are_refused_by_place(tmp_path, changes, says):
 
 
 def test_what_is_missing_is_named(tmp_path):
-    with pytest.raises(Refused, match=r"has no hotpot_train_v1.1.json or "):
+    with pytest.raises(Refused, match=r"has no hotpot_train_v1.1.jsonl or "):
         family(tmp_path).check()
     bare = {"prompt": [{"content": "q"}], "reward_model": {"ground_truth": "a"}}
     write(tmp_path / "hotpot_train_v1.1.json", [bare])

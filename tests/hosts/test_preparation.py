@@ -8,10 +8,12 @@ from absl.testing import flagsaver
 
 from steppo_jax.errors import Refused
 from steppo_jax.hosts import preparation, sources
+from steppo_jax.hosts.hotpotqa import HotpotQA
 from tests import entry_points
-from tests.hosts.data_cases import REAL, write
+from tests.hosts.data_cases import REAL, need, play, write
 from tests.hosts.test_hotpotqa import TEXTS, record
 
+need("bm25s")
 prepare_data = entry_points.load("prepare_data")
 its_flags = entry_points.with_flags("prepare_data")
 
@@ -43,13 +45,15 @@ def test_files_are_verified_and_copied(tmp_path, short, capsys):
     run(family="hotpotqa", source=str(came), out=str(out), corpus=True)
     told = capsys.readouterr().out
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert f"hotpot_train_v1.1.json: sha256 {digest}" in told
-    assert "hotpot_dev_distractor_v1.json: not found" in told
+    assert f"hotpot_train_v1.1.jsonl: sha256 {digest}" in told
+    assert "hotpot_dev_distractor_v1.jsonl: not found" in told
     assert f"corpus.jsonl: {len(TEXTS)} passages" in told
     assert sorted(p.name for p in out.iterdir()) == [
         "corpus.jsonl",
-        "hotpot_train_v1.1.json",
+        "hotpot_train_v1.1.jsonl",
     ]
+    _, rewards, *_ = play(HotpotQA(data=str(out)).make(), "train", 1)
+    assert rewards[-1] == 1.0
     with pytest.raises(Refused, match="exists already"):
         list(preparation.write_corpora(out))
 

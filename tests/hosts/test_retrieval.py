@@ -92,8 +92,8 @@ assert sys.modules["jax"] is jax
 class Encoder:
     """Counts of four letters, as a sentence-transformers model that was loaded."""
 
-    def __init__(self, folder, local_files_only):
-        assert local_files_only
+    def __init__(self, folder, device, local_files_only):
+        assert local_files_only and device == "cpu"
 
     def encode(self, text, normalize_embeddings):
         text = text.removeprefix(retrieval.BGE_QUERY)
@@ -114,7 +114,9 @@ def encoder(monkeypatch, tmp_path):
 
 def test_dense_search_ranks_by_inner_product(encoder, tmp_path):
     passages = ["aab", "b", "ccd", "abcd"]
-    rows = [Encoder("", True).encode(p, normalize_embeddings=True) for p in passages]
+    rows = [
+        Encoder("", "cpu", True).encode(p, normalize_embeddings=True) for p in passages
+    ]
     np.save(tmp_path / "e.npy", np.stack(rows))
     index = retrieval.load_dense(tmp_path / "e.npy", encoder, 4)
     assert index.search("bb", 3) == [1, 3, 0]

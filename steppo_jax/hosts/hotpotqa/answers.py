@@ -15,7 +15,7 @@ from collections.abc import Iterable
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _CLOSED = ("yes", "no", "noanswer")
-_TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
+_OPEN, _CLOSE = "<answer>", "</answer>"
 MOST_WORDS = 1000  # of an answer
 
 
@@ -46,5 +46,6 @@ def _f1(said: str, right: str) -> float:
 
 def answer_of(text: str) -> str:
     """What the last <answer> tag holds; without one, the whole text."""
-    found = _TAG.findall(text)
-    return (found[-1] if found else text).strip()
+    before, close, _ = text.rpartition(_CLOSE)
+    _, tag, answer = before.rpartition(_OPEN)
+    return (answer if close and tag else text).strip()

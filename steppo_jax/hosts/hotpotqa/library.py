@@ -2,13 +2,14 @@
 
 Folder of official files, the first that is there counts:
 
-    hotpot_train_v1.1.json · hotpotqa_train.parquet            panel train
-    hotpot_dev_distractor_v1.json · hotpotqa_validation.parquet   panel validation
-    2wiki/dev.json, 2wiki/id_aliases.jsonl                     panel 2wiki
-    musique/musique_ans_v1.0_dev.jsonl                         panel musique
-    corpus.jsonl, 2wiki/corpus.jsonl, musique/corpus.jsonl     {"title", "text"} a line
-    embeddings.npy beside a corpus                             for the dense retriever
+    hotpot_train_v1.1.jsonl, .json · hotpotqa_train.parquet               train
+    hotpot_dev_distractor_v1.jsonl, .json · hotpotqa_validation.parquet   validation
+    2wiki/dev.jsonl, .json, and 2wiki/id_aliases.jsonl                    2wiki
+    musique/musique_ans_v1.0_dev.jsonl                                    musique
+    corpus.jsonl, 2wiki/corpus.jsonl, musique/corpus.jsonl    {"title", "text"} a line
+    embeddings.npy beside a corpus                            for the dense retriever
 
+A .json is read whole; .jsonl, as `experiments.prepare_data` writes it, line by line.
 A domain without corpus.jsonl is searched in the passages that its question files bring,
 in order of first appearance, each once. The paper has separate corpora for the three
 domains too; HotpotQA's is the paragraphs of train and validation, as here.
@@ -28,9 +29,15 @@ from steppo_jax.hosts.hotpotqa.questions import Passage, Question
 from steppo_jax.hosts.retrieval import Bm25, Retriever, load_dense
 
 FILES = {
-    "train": ("hotpot_train_v1.1.json", "hotpotqa_train.parquet"),
-    "validation": ("hotpot_dev_distractor_v1.json", "hotpotqa_validation.parquet"),
-    "2wiki": ("2wiki/dev.json",),
+    "train": (
+        *("hotpot_train_v1.1.jsonl", "hotpot_train_v1.1.json"),
+        "hotpotqa_train.parquet",
+    ),
+    "validation": (
+        *("hotpot_dev_distractor_v1.jsonl", "hotpot_dev_distractor_v1.json"),
+        "hotpotqa_validation.parquet",
+    ),
+    "2wiki": ("2wiki/dev.jsonl", "2wiki/dev.json"),
     "musique": ("musique/musique_ans_v1.0_dev.jsonl",),
 }
 DOMAIN = {"train": "", "validation": "", "2wiki": "2wiki", "musique": "musique"}
