@@ -1,6 +1,10 @@
 """WebShop's pages and rewards, and the official files in small."""
 
+import dataclasses
+import importlib.util
 import random
+import sys
+import types
 
 import pytest
 
@@ -294,3 +298,41 @@ def test_goals_of_a_table(tmp_path):
     assert (env.size("train"), env.size("test")) == (1, 1)  # the other has no product
     _, rewards, info, _ = play(env.make(), "test", 0)
     assert rewards[-1] == 10 and info["outcome"]["score"] == 1
+
+
+def test_the_official_index_is_searched_where_it_is(tmp_path, monkeypatch):
+    """With a double of Pyserini, which is heavy and needs Java."""
+    asked = []
+
+    class Searcher:
+        def __init__(self, folder):
+            asked.append(folder)
+
+        def search(self, query, k):
+            asked.append((query, k))
+            ids = ("B000000007", "B999999999", "B000000002")
+            return [types.SimpleNamespace(docid=name) for name in ids]
+
+    for name in ("pyserini", "pyserini.search", "pyserini.search.lucene"):
+        module = types.ModuleType(name)
+        module.__spec__ = types.SimpleNamespace(name=name)
+        monkeypatch.setitem(sys.modules, name, module)
+    module.LuceneSearcher = Searcher
+    env = dataclasses.replace(folder(tmp_path), retriever="lucene")
+    with pytest.raises(Refused, match=r"has no indexes_1k, the Lucene index of"):
+        env.check()
+    (tmp_path / "indexes_1k").mkdir()
+    env.check()
+    player = env.make()
+    player.reset(options={"panel": "test", "task": 0})
+    seen, *_ = player.step("search[Any Lamp]")
+    assert "Total results: 2) [SEP] B000000007" in seen  # one is not in the catalogue
+    index = str((tmp_path / "indexes_1k").resolve())
+    assert asked[0] == index and ("any lamp", 50) in asked
+    with pytest.raises(Refused, match=r"needs env.data, a folder with the official"):
+        dataclasses.replace(env, data="generated").check()
+    with pytest.raises(Refused, match="'faiss' is not one of bm25, lucene"):
+        dataclasses.replace(env, retriever="faiss").check()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(Refused, match="pip install pyserini"):
+        env.check()

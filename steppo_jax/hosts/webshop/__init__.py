@@ -5,7 +5,8 @@ full score, else 0; −0.1 for a response without exactly one well-formed call; 
 that is not there, or a command that is none, costs nothing and does nothing. Metrics:
 `score` (in [0, 1], 0 if nothing was bought) and `success` (a full score).
 
-Departures: BM25 without stemming in place of Pyserini (`hosts.retrieval`), those of the
+Departures: BM25 without stemming in place of Pyserini (`hosts.retrieval`) unless
+`retriever` is lucene, those of the
 score (`score`) and of prices (`catalogue`); the shop runs in the worker instead of
 behind HTTP; history and pages are ours in wording. Without the official files the
 family plays a generated catalogue (`title` says so).
@@ -18,10 +19,11 @@ from typing import ClassVar
 
 from steppo_jax.errors import Refused
 from steppo_jax.hosts import records, said
-from steppo_jax.hosts.webshop import expert, shop
+from steppo_jax.hosts.webshop import expert, lucene, shop
 from steppo_jax.hosts.webshop.environment import WebShopText
 
 VARIABLE = "WEBSHOP_DATA"
+RETRIEVERS = ("bm25", "lucene")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +37,7 @@ class WebShop:
     max_steps: int = 15
     data: str = ""  # folder of official files; "": $WEBSHOP_DATA, else generated
     tool_form: str = "hermes"  # or brackets
+    retriever: str = "bm25"  # or lucene: the official index, with Pyserini
     history: int = 2  # earlier (page, action) pairs in the observation
     seed: int = 0  # of the generated catalogue
 
@@ -51,11 +54,22 @@ class WebShop:
                 raise Refused(
                     f"env.{name}={getattr(self, name)}: needs to be 0 or more"
                 )
-        for package in ("bm25s", "rapidfuzz"):
-            records.need_package(package, "env.name=webshop")
+        if self.retriever not in RETRIEVERS:
+            known = ", ".join(RETRIEVERS)
+            raise Refused(f"env.retriever={self.retriever!r} is not one of {known}")
+        search = "bm25s" if self.retriever == "bm25" else "pyserini"
+        records.need_package(search, f"env.retriever={self.retriever}")
+        records.need_package("rapidfuzz", "env.name=webshop")
+        if folder is None and self.retriever == "lucene":
+            raise Refused(
+                "env.retriever=lucene needs env.data, a folder with the official "
+                "index; use env.retriever=bm25 on the generated catalogue"
+            )
         if folder is not None:
             items = records.needed(folder, *shop.ITEMS)
             records.needed(folder, shop.ATTRIBUTES[shop.ITEMS.index(items.name)])
+            if self.retriever == "lucene":
+                lucene.folder_of(items)
             goals = records.needed(folder, shop.HUMAN, *shop.TABLES.values())
             if goals.suffix == ".parquet":
                 records.need_package("pyarrow", str(goals))
@@ -73,7 +87,7 @@ class WebShop:
         return records.folder_of("env.data", self.data, VARIABLE)
 
     def _shop(self) -> shop.Shop:
-        return shop.load(self._folder(), self.seed)
+        return shop.load(self._folder(), self.seed, self.retriever)
 
     def _goals(self, panel: str):
         if panel not in self.panels:

@@ -3,8 +3,7 @@
 Folder of official files: items_shuffle[_1000].json, items_ins_v2[_1000].json, and
 goals as items_human_ins.json or as webshop_train.parquet and webshop_test.parquet (rows
 with a `reward_model.ground_truth` that holds asin, attributes, goal_options,
-instruction and price_upper). The whole of items_shuffle.json (1.18 M products) is read
-into the memory of every worker; the 1,000-product form takes seconds.
+instruction and price_upper); for env.retriever=lucene the index too (`lucene`).
 """
 
 from __future__ import annotations
@@ -18,8 +17,9 @@ from collections.abc import Mapping
 from steppo_jax.errors import Refused
 from steppo_jax.hosts import records
 from steppo_jax.hosts.retrieval import Bm25
-from steppo_jax.hosts.webshop import catalogue, generated
+from steppo_jax.hosts.webshop import catalogue, generated, lucene
 from steppo_jax.hosts.webshop.catalogue import Goal, Product
+from steppo_jax.hosts.webshop.lucene import Lucene
 
 ITEMS = ("items_shuffle.json", "items_shuffle_1000.json")
 ATTRIBUTES = ("items_ins_v2.json", "items_ins_v2_1000.json")
@@ -36,9 +36,14 @@ class Shop:
 
     products: Mapping[str, Product]
     goals: Mapping[str, list[Goal]]  # by panel
+    index: pathlib.Path | None = None  # of Lucene; None is searched by our BM25
 
     @functools.cached_property
-    def _search(self) -> Bm25:
+    def _lucene(self) -> Lucene:
+        return Lucene(self.index, self.products)
+
+    @functools.cached_property
+    def _bm25(self) -> Bm25:
         return Bm25([product.document for product in self.products.values()])
 
     @functools.cached_property
@@ -47,12 +52,17 @@ class Shop:
 
     def search(self, query: str) -> list[str]:
         """ASINs of the MOST_RESULTS best products for a query, best first."""
-        return [self._asins[i] for i in self._search.search(query, MOST_RESULTS)]
+        if self.index is not None:
+            return self._lucene.search(query, MOST_RESULTS)
+        return [self._asins[i] for i in self._bm25.search(query, MOST_RESULTS)]
 
 
 @functools.lru_cache(maxsize=2)
-def load(folder: pathlib.Path | None, seed: int) -> Shop:
-    """The shop of a folder, or the generated one (seeded). Raises Refused."""
+def load(folder: pathlib.Path | None, seed: int, retriever: str) -> Shop:
+    """The shop of a folder, or the generated one (seeded). Raises Refused.
+
+    `retriever` is bm25, or lucene for a folder with the official index.
+    """
     if folder is None:
         return _generated(seed)
     items = records.needed(folder, *ITEMS)
@@ -68,7 +78,8 @@ def load(folder: pathlib.Path | None, seed: int) -> Shop:
         goals = official_split(
             catalogue.human_goals(products, records.json_object(human))
         )
-    return Shop(products, goals)
+    index = lucene.folder_of(items) if retriever == "lucene" else None
+    return Shop(products, goals, index)
 
 
 def official_split(goals: list[Goal]) -> dict[str, list[Goal]]:
