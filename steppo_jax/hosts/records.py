@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from steppo_jax.errors import Refused
+from steppo_jax.hosts import json_list
 
 MOST_BYTES = 8 << 30  # of one file
-MOST_LINE = 16 << 20  # bytes of one line of a .jsonl file
+MOST_LINE = 16 << 20  # bytes of a line of a .jsonl file
 Record = dict[str, Any]
 
 
@@ -73,7 +74,7 @@ def read(path: pathlib.Path) -> Iterator[tuple[str, Record]]:
     size = path.stat().st_size
     if size > MOST_BYTES:
         raise Refused(f"{path} has {size} bytes, more than {MOST_BYTES}; split it")
-    readers = {".json": _json, ".jsonl": _lines, ".parquet": _parquet}
+    readers = {".json": json_list.read, ".jsonl": _lines, ".parquet": _parquet}
     if path.suffix not in readers:
         raise Refused(f"{path}: needs to be one of {', '.join(readers)}")
     for where, record in readers[path.suffix](path):
@@ -89,14 +90,6 @@ def _load(text: str | bytes, where: str) -> Any:
         raise Refused(f"{where}: nested too deeply") from None
     except ValueError as error:  # of the syntax, and of bytes that are no UTF-8
         raise Refused(f"{where}: no JSON ({error})".replace("\n", " ")) from None
-
-
-def _json(path: pathlib.Path) -> Iterator[tuple[str, Any]]:
-    value = _load(path.read_bytes(), str(path))
-    if not isinstance(value, list):
-        raise Refused(f"{path}: needs a list of objects, not {type(value).__name__}")
-    for place, record in enumerate(value):
-        yield f"{path} record {place}", record
 
 
 def json_object(path: pathlib.Path) -> Record:

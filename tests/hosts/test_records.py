@@ -1,9 +1,11 @@
 """Files that cannot be read are one line that names the place and the remedy."""
 
+import json
+
 import pytest
 
 from steppo_jax.errors import Refused
-from steppo_jax.hosts import records
+from steppo_jax.hosts import json_list, records
 
 
 def refusal(path) -> str:
@@ -26,9 +28,16 @@ def file(tmp_path, name, data):
         ("a.jsonl", b'{"a": 1}\n[2]\n', "line 2: needs an object, not list"),
         ("a.jsonl", b'\xff\xfe{"a"\n', "line 1: no JSON"),
         ("a.jsonl", b"[" * 100_000, "line 1: nested too deeply"),
-        ("a.json", b"{}", "needs a list of objects, not dict"),
+        ("a.json", b"{}", "needs a list of objects"),
+        ("a.json", b"", "needs a list of objects"),
+        ("a.json", b"[{} {}]", "record 0: no JSON (needs ',' or ']'"),
+        ("a.json", b"[{},]", "record 1: no JSON"),
+        ("a.json", b'[{}, {"a": "\xff"}]', "no JSON"),
+        ("a.json", b"[{}]x", "something stands after the list"),
+        ("a.json", b"[" + b'{"a":' * 50_000, "record 0: nested too deeply"),
         ("a.json", b'[{}, "b"]', "record 1: needs an object, not str"),
-        ("a.json", b"[{}", "a.json: no JSON"),
+        ("a.json", b"[{}", "record 0: no JSON"),
+        ("a.json", b'[{"a": ', "record 0: no JSON"),
         ("a.txt", b"", "needs to be one of .json, .jsonl, .parquet"),
     ],
 )
@@ -49,6 +58,19 @@ def test_good_files_are_read_in_order(tmp_path):
     assert [r for _, r in records.read(lines)] == [{"a": 1}, {"a": "é"}]
     listed = file(tmp_path, "a.json", b'[{"a": 1}, {}]')
     assert [r for _, r in records.read(listed)] == [{"a": 1}, {}]
+
+
+def test_a_list_is_read_in_chunks_as_in_one(tmp_path, monkeypatch):
+    value = [{"a": i, "b": 'é\\"[]{},' * i, "c": [1.5, None, {}]} for i in range(30)]
+    for indent in (None, 1):
+        text = json.dumps(value, ensure_ascii=False, indent=indent)
+        path = file(tmp_path, "a.json", text.encode())
+        for chunk in (1, 2, 7, 1000, 1 << 20):
+            monkeypatch.setattr(json_list, "CHUNK", chunk)
+            assert [r for _, r in records.read(path)] == value
+    assert list(records.read(file(tmp_path, "b.json", b" [ ] "))) == []
+    monkeypatch.setattr(json_list, "CHUNK", 2)
+    assert "needs an object, not int" in refusal(file(tmp_path, "c.json", b"[12345]"))
 
 
 def test_parquet_is_read_by_row(tmp_path):
