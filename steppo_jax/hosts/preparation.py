@@ -13,9 +13,10 @@ import shutil
 from collections.abc import Iterator
 
 from steppo_jax.errors import Refused
-from steppo_jax.hosts import records
+from steppo_jax.hosts import records, retrieval
 from steppo_jax.hosts.hotpotqa import library
 from steppo_jax.hosts.sources import FILES, Source
+from steppo_jax.hosts.webshop import shop, store
 
 
 def listing(family: str) -> Iterator[str]:
@@ -75,6 +76,28 @@ def write_corpora(folder: pathlib.Path) -> Iterator[tuple[str, int]]:
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
         unfinished.rename(path)
         yield str(path.relative_to(folder.resolve())), len(loaded.passages)
+    library.load.cache_clear()
+
+
+def write_indexes(family: str, folder: pathlib.Path) -> Iterator[str]:
+    """Writes what workers then share instead of each making it: search indexes, and of
+    WebShop the products as lines. Yields what was written."""
+    if family == "webshop":
+        products = shop.whole(folder)
+        store.write(folder, products)
+        yield f"{store.LINES}: {len(products)} products"
+        stored = store.Stored(folder)
+        target = records.inside(folder, shop.BM25)
+        retrieval.Bm25(p.document for p in products.values()).save(target, stored.key)
+        yield f"{shop.BM25}: their index"
+        shop.load.cache_clear()
+        return
+    for domain in dict.fromkeys(library.DOMAIN.values()):
+        loaded = library.load(folder, domain, 0)
+        if loaded.questions:
+            target = records.inside(folder, domain) / library.BM25
+            retrieval.Bm25(loaded.texts()).save(target, loaded.key)
+            yield f"{target.relative_to(folder.resolve())}: {loaded.key}"
     library.load.cache_clear()
 
 

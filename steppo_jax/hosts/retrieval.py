@@ -11,11 +11,12 @@ Pyserini's. Passages of equal score come in the order of the corpus, as in Lucen
 from __future__ import annotations
 
 import contextlib
+import json
 import pathlib
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -24,6 +25,7 @@ from steppo_jax.errors import Refused
 from steppo_jax.hosts import records
 
 K1, B = 0.9, 0.4
+KEY = "passages.json"  # says which passages a stored index belongs to
 QUERY_CHARACTERS = 2000  # what a query says after these is not read
 # BGE's own words before a query (huggingface.co/BAAI/bge-large-en-v1.5)
 BGE_QUERY = "Represent this sentence for searching relevant passages: "
@@ -55,19 +57,39 @@ def best(scores: np.ndarray, k: int) -> np.ndarray:
 
 
 class Bm25:
-    """A Lucene-like index of passages in memory."""
+    """A Lucene-like index of passages, in memory or mapped from a folder."""
 
-    def __init__(self, passages: Sequence[str]):
+    def __init__(self, passages: Iterable[str]):
         self._index = None
         known: dict[str, str] = {}  # one object per word: a tenth of the memory
         tokens = [[known.setdefault(w, w) for w in words(p)] for p in passages]
         if not any(tokens):  # bm25s takes no empty corpus
             return
-        records.need_package("bm25s", "BM25 search")
-        with _without_jax():
-            import bm25s
-        self._index = bm25s.BM25(k1=K1, b=B, method="lucene", backend="numpy")
+        self._index = _bm25s().BM25(k1=K1, b=B, method="lucene", backend="numpy")
         self._index.index(tokens, show_progress=False)
+
+    def save(self, folder: pathlib.Path, key: str) -> None:
+        """Writes the index; `key` says which passages it belongs to."""
+        if self._index is None:
+            raise Refused(f"{folder}: passages without a word need no index")
+        (folder / KEY).unlink(missing_ok=True)  # there again when all is
+        self._index.save(str(folder), show_progress=False)
+        key = json.dumps({"key": key, "k1": K1, "b": B})
+        (folder / KEY).write_text(key, "utf-8")
+
+    @classmethod
+    def load(cls, folder: pathlib.Path, key: str) -> Bm25:
+        """The index of a folder, of which all processes share the memory."""
+        path = records.needed(folder, KEY)
+        if records.json_object(path) != {"key": key, "k1": K1, "b": B}:
+            raise Refused(
+                f"{folder} is the index of other passages; remove it, or make it anew "
+                "with experiments.prepare_data --index"
+            )
+        made = cls([])
+        load = _bm25s().BM25.load
+        made._index = load(str(folder), mmap=True, show_progress=False, verbosity=0)
+        return made
 
     def search(self, query: str, k: int) -> list[int]:
         asked = words(query[:QUERY_CHARACTERS])
@@ -135,6 +157,13 @@ def check_dense(embeddings: str, encoder: str) -> None:
             "sentence-transformers model that embedded the passages"
         )
     records.need_package("sentence_transformers", "env.retriever=dense")
+
+
+def _bm25s():
+    records.need_package("bm25s", "BM25 search")
+    with _without_jax():
+        import bm25s
+    return bm25s
 
 
 _IMPORTING = threading.Lock()

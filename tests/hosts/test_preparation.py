@@ -8,12 +8,14 @@ from absl.testing import flagsaver
 
 from steppo_jax.errors import Refused
 from steppo_jax.hosts import preparation, sources
-from steppo_jax.hosts.hotpotqa import HotpotQA
+from steppo_jax.hosts.hotpotqa import HotpotQA, library
+from steppo_jax.hosts.webshop import shop, store
 from tests import entry_points
 from tests.hosts.data_cases import REAL, need, play, write
 from tests.hosts.test_hotpotqa import TEXTS, record
+from tests.hosts.test_webshop import folder, item
 
-need("bm25s")
+need("bm25s", "rapidfuzz")
 prepare_data = entry_points.load("prepare_data")
 its_flags = entry_points.with_flags("prepare_data")
 
@@ -103,3 +105,40 @@ def test_real_files_have_the_known_checksums(tmp_path):
     assert done["AutoScholarQuery/dev.jsonl"].startswith("sha256 d211a33f")
     assert done["AutoScholarQuery/train.jsonl"] == "not found"
     assert (tmp_path / "RealScholarQuery" / "test.jsonl").is_file()
+
+
+def test_a_stored_catalogue_plays_the_same(tmp_path, capsys):
+    env = folder(tmp_path, [item(i, pricing=f"${5 + i}.00$40") for i in range(25)])
+    before = [play(env.make(), "test", task) for task in range(env.size("test"))]
+    run(family="webshop", out=str(tmp_path), index=True)
+    assert "products.jsonl: 25 products\nbm25: their index" in capsys.readouterr().out
+    for name in ("items_shuffle_1000.json", "items_ins_v2_1000.json"):
+        (tmp_path / name).unlink()  # no longer read
+    env.check()
+    player = env.make()
+    assert isinstance(player._shop.products, store.Stored)
+    assert [play(player, "test", task) for task in range(env.size("test"))] == before
+    lines = tmp_path / store.LINES
+    text = lines.read_text()
+    lines.write_text(text.replace("Alder", "Birch", 1) + "\n")
+    shop.load.cache_clear()
+    with pytest.raises(Refused, match=r"belongs to another products.jsonl"):
+        env.size("test")
+    lines.write_text("[" + text[1:])
+    with pytest.raises(Refused, match="the line of B000000000 is damaged"):
+        env.size("test")
+    (tmp_path / "bm25" / "passages.json").unlink()
+    with pytest.raises(Refused, match=r"has no bm25/passages.json"):
+        env.check()
+
+
+def test_a_stored_index_of_passages_plays_the_same(tmp_path):
+    write(tmp_path / "hotpot_train_v1.1.jsonl", [record(), record(question="Cara?")])
+    env = HotpotQA(data=str(tmp_path), tool_form="brackets", top=2)
+    before = [play(env.make(), "train", task) for task in range(2)]
+    run(family="hotpotqa", out=str(tmp_path), index=True)
+    assert [play(env.make(), "train", task) for task in range(2)] == before
+    write(tmp_path / "corpus.jsonl", [{"title": "T", "text": "other"}])
+    library.load.cache_clear()
+    with pytest.raises(Refused, match="is the index of other passages"):
+        env.make().reset(options={"panel": "train", "task": 0})

@@ -319,7 +319,7 @@ def test_the_official_index_is_searched_where_it_is(tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, name, module)
     module.LuceneSearcher = Searcher
     env = dataclasses.replace(folder(tmp_path), retriever="lucene")
-    with pytest.raises(Refused, match=r"has no indexes_1k, the Lucene index of"):
+    with pytest.raises(Refused, match=r"has no indexes_1k, the Lucene index of its"):
         env.check()
     (tmp_path / "indexes_1k").mkdir()
     env.check()

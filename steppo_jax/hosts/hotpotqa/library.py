@@ -8,6 +8,7 @@ Folder of official files, the first that is there counts:
     musique/musique_ans_v1.0_dev.jsonl                                    musique
     corpus.jsonl, 2wiki/corpus.jsonl, musique/corpus.jsonl    {"title", "text"} a line
     embeddings.npy beside a corpus                            for the dense retriever
+    bm25/ beside a corpus                                     a stored index, if any
 
 A .json is read whole; .jsonl, as `experiments.prepare_data` writes it, line by line.
 A domain without corpus.jsonl is searched in the passages that its question files bring,
@@ -20,6 +21,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
+import zlib
 from collections.abc import Iterator
 
 from steppo_jax.errors import Refused
@@ -41,6 +43,7 @@ FILES = {
     "musique": ("musique/musique_ans_v1.0_dev.jsonl",),
 }
 DOMAIN = {"train": "", "validation": "", "2wiki": "2wiki", "musique": "musique"}
+BM25 = "bm25"  # folder of a stored index beside a corpus
 ALIASES = "2wiki/id_aliases.jsonl"
 
 
@@ -54,7 +57,21 @@ class Domain:
 
     @functools.cached_property
     def bm25(self) -> Bm25:
-        return Bm25([f"{p.title} {p.text}" for p in self.passages])
+        if self.folder is not None and (self.folder / BM25).is_dir():
+            return Bm25.load(self.folder / BM25, self.key)
+        return Bm25(self.texts())
+
+    @property
+    def key(self) -> str:
+        """What an index of these passages is marked with."""
+        check = 0
+        for text in self.texts():
+            check = zlib.crc32(text.encode(), check)
+        return f"{len(self.passages)} passages, crc {check}"
+
+    def texts(self) -> Iterator[str]:
+        """What is searched, in order."""
+        return (f"{p.title} {p.text}" for p in self.passages)
 
     def retriever(self, kind: str, encoder: str) -> Retriever:
         """`kind` bm25 or dense."""

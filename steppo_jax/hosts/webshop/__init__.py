@@ -18,8 +18,8 @@ import dataclasses
 from typing import ClassVar
 
 from steppo_jax.errors import Refused
-from steppo_jax.hosts import records, said
-from steppo_jax.hosts.webshop import expert, lucene, shop
+from steppo_jax.hosts import records, retrieval, said
+from steppo_jax.hosts.webshop import expert, lucene, shop, store
 from steppo_jax.hosts.webshop.environment import WebShopText
 
 VARIABLE = "WEBSHOP_DATA"
@@ -66,10 +66,14 @@ class WebShop:
                 "index; use env.retriever=bm25 on the generated catalogue"
             )
         if folder is not None:
-            items = records.needed(folder, *shop.ITEMS)
-            records.needed(folder, shop.ATTRIBUTES[shop.ITEMS.index(items.name)])
+            items = records.first(folder, *shop.ITEMS)
+            if records.first(folder, store.LINES) is None:
+                items = records.needed(folder, *shop.ITEMS)
+                records.needed(folder, shop.ATTRIBUTES[shop.ITEMS.index(items.name)])
+            elif self.retriever == "bm25":
+                records.needed(folder, f"{shop.BM25}/{retrieval.KEY}")
             if self.retriever == "lucene":
-                lucene.folder_of(items)
+                lucene.folder_of(folder, items)
             goals = records.needed(folder, shop.HUMAN, *shop.TABLES.values())
             if goals.suffix == ".parquet":
                 records.need_package("pyarrow", str(goals))

@@ -16,15 +16,17 @@ from steppo_jax.hosts import records, retrieval
 FOLDERS = {"items_shuffle.json": "indexes", "items_shuffle_1000.json": "indexes_1k"}
 
 
-def folder_of(items: pathlib.Path) -> pathlib.Path:
-    """The index that belongs to a catalogue file. Raises Refused if it is not there."""
-    folder = records.inside(items.parent, FOLDERS[items.name])
-    if not folder.is_dir():
+def folder_of(folder: pathlib.Path, items: pathlib.Path | None) -> pathlib.Path:
+    """The index that belongs to a catalogue file, without one that of the whole
+    catalogue. Raises Refused if it is not there."""
+    name = "indexes" if items is None else FOLDERS[items.name]
+    index = records.inside(folder, name)
+    if not index.is_dir():
         raise Refused(
-            f"{items.parent} has no {folder.name}, the Lucene index of {items.name}; "
-            "make it with the official run_indexing.sh, or use env.retriever=bm25"
+            f"{folder} has no {name}, the Lucene index of its catalogue; make it with "
+            "the official run_indexing.sh, or use env.retriever=bm25"
         )
-    return folder
+    return index
 
 
 class Lucene:

@@ -4,6 +4,8 @@ Folder of official files: items_shuffle[_1000].json, items_ins_v2[_1000].json, a
 goals as items_human_ins.json or as webshop_train.parquet and webshop_test.parquet (rows
 with a `reward_model.ground_truth` that holds asin, attributes, goal_options,
 instruction and price_upper); for env.retriever=lucene the index too (`lucene`).
+Where products.jsonl is there, made by `experiments.prepare_data --index`, it stands for
+the first two (`store`).
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from collections.abc import Mapping
 from steppo_jax.errors import Refused
 from steppo_jax.hosts import records
 from steppo_jax.hosts.retrieval import Bm25
-from steppo_jax.hosts.webshop import catalogue, generated, lucene
+from steppo_jax.hosts.webshop import catalogue, generated, lucene, store
 from steppo_jax.hosts.webshop.catalogue import Goal, Product
 from steppo_jax.hosts.webshop.lucene import Lucene
 
@@ -28,6 +30,7 @@ TABLES = {panel: f"webshop_{panel}.parquet" for panel in ("train", "test")}
 NUM_TEST = 500  # goals; the first ones after the official shuffle
 SHUFFLE_SEED = 233  # the official one
 MOST_RESULTS = 50
+BM25 = "bm25"  # folder of the index beside products.jsonl
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +47,9 @@ class Shop:
 
     @functools.cached_property
     def _bm25(self) -> Bm25:
-        return Bm25([product.document for product in self.products.values()])
+        if isinstance(self.products, store.Stored):
+            return Bm25.load(self.products.path.parent / BM25, self.products.key)
+        return Bm25(product.document for product in self.products.values())
 
     @functools.cached_property
     def _asins(self) -> list[str]:
@@ -65,9 +70,10 @@ def load(folder: pathlib.Path | None, seed: int, retriever: str) -> Shop:
     """
     if folder is None:
         return _generated(seed)
-    items = records.needed(folder, *ITEMS)
-    extra = records.needed(folder, ATTRIBUTES[ITEMS.index(items.name)])
-    products = catalogue.products(records.read(items), records.json_object(extra))
+    if records.first(folder, store.LINES) is not None:
+        products = store.Stored(folder)
+    else:
+        products = whole(folder)
     tables = {panel: records.first(folder, name) for panel, name in TABLES.items()}
     if all(tables.values()):
         goals = {panel: _table(path, products) for panel, path in tables.items()}
@@ -78,8 +84,16 @@ def load(folder: pathlib.Path | None, seed: int, retriever: str) -> Shop:
         goals = official_split(
             catalogue.human_goals(products, records.json_object(human))
         )
-    index = lucene.folder_of(items) if retriever == "lucene" else None
+    items = records.first(folder, *ITEMS)
+    index = lucene.folder_of(folder, items) if retriever == "lucene" else None
     return Shop(products, goals, index)
+
+
+def whole(folder: pathlib.Path) -> dict[str, Product]:
+    """The catalogue of a folder in memory. Raises Refused."""
+    items = records.needed(folder, *ITEMS)
+    extra = records.needed(folder, ATTRIBUTES[ITEMS.index(items.name)])
+    return catalogue.products(records.read(items), records.json_object(extra))
 
 
 def official_split(goals: list[Goal]) -> dict[str, list[Goal]]:
