@@ -70,7 +70,9 @@ def test_a_list_is_read_in_chunks_as_in_one(tmp_path, monkeypatch):
             assert [r for _, r in records.read(path)] == value
     assert list(records.read(file(tmp_path, "b.json", b" [ ] "))) == []
     monkeypatch.setattr(json_list, "CHUNK", 2)
-    assert "needs an object, not int" in refusal(file(tmp_path, "c.json", b"[12345]"))
+    numbers = file(tmp_path, "c.json", b"[12345, 6.25e3,7 ]")
+    assert [value for _, value in json_list.read(numbers)] == [12345, 6250.0, 7]
+    assert "needs an object, not int" in refusal(numbers)
 
 
 def test_parquet_is_read_by_row(tmp_path):
