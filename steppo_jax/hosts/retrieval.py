@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import pathlib
 import re
 import sys
@@ -163,6 +164,7 @@ def _bm25s():
     records.need_package("bm25s", "BM25 search")
     with _without_jax():
         import bm25s
+    logging.getLogger("bm25s").setLevel(logging.WARNING)  # it tells every index
     return bm25s
 
 
