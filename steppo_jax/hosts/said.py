@@ -62,8 +62,3 @@ def say(tool: str, argument: str, tools: Mapping[str, str], form: str) -> str:
         return f"{tool}[{argument}]"
     call = {"name": tool, "arguments": {tools[tool]: argument}}
     return f"<tool_call>\n{json.dumps(call, ensure_ascii=False)}\n</tool_call>"
-
-
-def how_to(tool: str, what: str, tools: Mapping[str, str], form: str) -> str:
-    """A line of the instructions that shows how a tool is called."""
-    return say(tool, what, tools, form).replace("\n", "")
