@@ -29,12 +29,22 @@ LM = [  # language models from checkpoints
     "gguf>=0.17",  # llama.cpp's weights
     "tokenizers>=0.21",  # the models' own tokenizers
 ]
+DATA = [  # WebShop, HotpotQA and paper search on the host (docs/host_data.md)
+    "bm25s>=0.3.9",  # their search
+    "rapidfuzz>=3.9",  # WebShop's score
+    "pyarrow>=18",  # official files in parquet
+]
 EXTRAS = {
     "cuda": ["jax[cuda13]"],
     "tpu": ["jax[tpu]"],
     "lm": LM,
+    "data": DATA,
     "peer": ["torch>=2.6", "transformers>=5"],  # what the benchmark stands beside
-    "test": [*LM, "pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.8"],
+    "test": [
+        *LM,
+        *DATA,
+        *("pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.8"),
+    ],
 }
 
 setuptools.setup(

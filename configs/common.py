@@ -1,16 +1,17 @@
 """The argument string that every configuration file understands.
 
-    configs/household.py:METHOD[,smoke][,model=MODEL][,FIELD=VALUE …]
+    configs/household.py:METHOD[,smoke][,PRESET][,model=MODEL][,FIELD=VALUE …]
 
-METHOD is a name of `steppo_jax.methods`, `smoke` shrinks the run to seconds, MODEL is
-a language model (`configs.models`: a name, or the folder of a checkpoint), and FIELD is
+METHOD is a name of `steppo_jax.methods`, `smoke` shrinks the run to seconds, PRESET is
+a word of the file's own (`paper`, where it has the paper's settings), MODEL is a
+language model (`configs.models`: a name, or the folder of a checkpoint), and FIELD is
 any dotted field, for example `credit.gamma=0.9`. Anything else is
 refused with the names that exist. Lists are joined by `+`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ml_collections
@@ -41,13 +42,17 @@ SMOKE: dict[str, Any] = {
 
 
 def build(
-    environment: str, arg: str, *, fields: Mapping[str, Any]
+    environment: str,
+    arg: str,
+    *,
+    fields: Mapping[str, Any],
+    presets: Mapping[str, Callable[[bool], Mapping[str, Any]]] | None = None,
 ) -> ml_collections.ConfigDict:
     """The configuration for an argument string, locked but not yet checked.
 
     Layers, later ones win: the defaults of `settings`, `fields` of the environment,
-    the method, the model and SMOKE where asked for, then single fields. Raises
-    ConfigError.
+    the method, the model, `presets` (fields by whether there is a critic) and SMOKE
+    where asked for, then single fields. Raises ConfigError.
     """
     method, *words = [word.strip() for word in arg.split(",")]
     named = [word for word in words if word.startswith("model=")]
@@ -67,6 +72,11 @@ def build(
         config.update_from_flattened_dict(used)
     if len(named) > 1:
         raise settings.ConfigError(f"config argument {named[1]!r}: one model is enough")
+    presets = presets or {}
+    for word in [word for word in words if word in presets]:
+        words.remove(word)
+        label += f",{word}"
+        config.update_from_flattened_dict(dict(presets[word](critic)))
     if "smoke" in words:
         words.remove("smoke")
         label += ",smoke"
@@ -81,7 +91,8 @@ def build(
     for word in words:
         name, equals, text = word.partition("=")
         if not equals:
-            known = "smoke (once), model=MODEL (once) or FIELD=VALUE"
+            known = "".join(f"{preset}, " for preset in presets)
+            known += "smoke (once), model=MODEL (once) or FIELD=VALUE"
             raise settings.ConfigError(
                 f"config argument {word!r} in {arg!r} is unknown; known after the "
                 f"method ({', '.join(methods.METHODS)}): {known}"

@@ -12,6 +12,7 @@ import importlib
 from collections.abc import Iterator
 from types import ModuleType
 
+import absl.app  # noqa: F401  its own flags are there before any entry point's
 import pytest
 from absl import flags
 from absl.testing import flagsaver

@@ -6,7 +6,7 @@ import pytest
 
 from steppo_jax.chat import tokenizer as chat
 from steppo_jax.chat.template import ChatError
-from steppo_jax.chat.tool_calls import ToolCall, parse
+from steppo_jax.hosts.tool_calls import ToolCall, parse
 from tests.chat.make_reference import FOLDER, SEARCH
 
 REFERENCE = json.loads((FOLDER / "conversations.json").read_text())
