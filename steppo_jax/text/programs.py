@@ -33,6 +33,7 @@ from steppo_jax.text.evaluator import TextEvaluator, jobs_of
 from steppo_jax.text.prompts import Prompter
 from steppo_jax.text.source import Source
 from steppo_jax.text.speaker import Speaker
+from steppo_jax.text.stage import Inline
 
 BRIEF = "Say one action."  # instead of the rules, for a model that was taught them
 
@@ -88,7 +89,8 @@ class TextPrograms(Programs):
         settings = PlaySettings(
             self.config.env.max_steps, self.config.lm.max_new, temperature
         )
-        return play(self.engine, self._environment, self.prompter, jobs, key, settings)
+        stage = Inline(self._environment)
+        return play(self.engine, stage, self.prompter, jobs, key, settings)
 
     def _environment(self) -> OnDevice:
         return OnDevice(self.env)
