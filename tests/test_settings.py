@@ -159,6 +159,9 @@ REFUSED_BY = {
 # These name the point of the grid itself; each has its own test below.
 NAMES = {"preset", "env.name", "credit.estimator", "critic.kind"}
 # What a language model alone uses (tests/text/test_settings.py).
+# And what its real environments use (tests/hosts/test_settings.py).
+NAMES |= {"env.variant", "env.tools", "host.workers", "host.tries"}
+NAMES |= {"host.reset_seconds", "host.step_seconds"}
 NAMES |= {"lm.weights", "lm.rules", "lm.max_prompt", "lm.max_new", "lm.slots"}
 # Read by the loop, not part of the compiled programs' settings.
 LOOP = {

@@ -27,6 +27,12 @@ ADDED: dict[str, Any] = {
     "lm.max_prompt": None,
     "lm.max_new": None,
     "lm.slots": None,
+    "env.variant": None,
+    "env.tools": None,
+    "host.workers": None,
+    "host.reset_seconds": None,
+    "host.step_seconds": None,
+    "host.tries": None,
     "warm_start.measured_on": 256,
     # Runs without guards went on whatever their numbers; resumed, they have them.
     "guards.max_skips": 8,

@@ -1,6 +1,7 @@
 """Workers that answer, die, hang and lie: every episode is answered or lost."""
 
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -19,7 +20,12 @@ def until_gone(pid: int, seconds: float = 5.0) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
-            state = open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0]
+            state = (
+                pathlib.Path(f"/proc/{pid}/stat")
+                .read_text()
+                .rpartition(")")[2]
+                .split()[0]
+            )
         except OSError:
             return True
         if state == "Z":
@@ -156,6 +162,8 @@ def test_a_worker_knows_few_of_the_runs_variables(pool, monkeypatch):
     pool.reset(0, None, {"task": 0})
     answers(pool)
     path = f"/proc/{pool.processes()[0]}/environ"
-    names = {line.split(b"=")[0] for line in open(path, "rb").read().split(b"\0")}
+    names = {
+        line.split(b"=")[0] for line in pathlib.Path(path).read_bytes().split(b"\0")
+    }
     assert b"PATH" in names and b"PYTHONHASHSEED" in names
     assert b"SECRET_TOKEN" not in names
