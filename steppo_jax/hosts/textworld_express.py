@@ -6,7 +6,9 @@ Needs Java. Not among the paper's environments: settings are ours. A task is a g
 a seed of its train, dev or test fold (1,000 each, the simulator's own); variant `all`
 goes through the games in turn. Reward is the change of the simulator's score (0 to 1),
 so a return is the final score; success is its `tasksuccess`. The expert is its gold
-path, which is not the shortest.
+path: not the shortest, and drawn anew at every reset from a generator that nobody can
+seed. So golden steps are not known, and two warm starts of one seed are not the same;
+everything else is.
 """
 
 from __future__ import annotations
@@ -55,7 +57,7 @@ class Engine:
         )
         self._path = Path(self._env.getGoldActionSequence())
         scene = self._scene(text, 0.0, False, info)
-        return Opening(info["taskDescription"].strip(), scene, self._path.length)
+        return Opening(info["taskDescription"].strip(), scene, golden_steps=None)
 
     def act(self, command: str) -> Scene:
         self._path.heed(command)
@@ -110,7 +112,7 @@ class TextWorldExpress:
         return SEEDS * len(self._games)
 
     def golden_steps(self, panel: str, task: int) -> None:
-        return None  # an episode tells
+        return None  # its gold paths differ
 
     def make(self) -> CommandEnvironment:
         return CommandEnvironment(
