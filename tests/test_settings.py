@@ -398,7 +398,7 @@ COMBINATIONS = {
     "guards.sampler_gap=None": "patience=3: guards.sampler_gap=None does not use it",
     "guards.gap_patience=None": "guards.sampler_gap=0.05 needs it; set .*=3",
     "eval.panels=seen+nowhere": "'nowhere' is unknown; known: train, seen, unseen",
-    "env.name=mansion": "config.env.name 'mansion' is unknown; known: household.*alfworld",
+    "env.name=mansion": "'mansion' is unknown; known: household.*alfworld",
     "credit.estimator=gae": "'gae' is unknown; .*known: .*step_gae",
 }
 

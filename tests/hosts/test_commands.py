@@ -114,7 +114,7 @@ def test_no_command_changes_nothing_and_is_told_once():
     env = CommandEnvironment(door, "Rules.", tools=True)
     first = env.reset(options=OPTIONS)[1]["state_key"]
     for _ in range(2):  # the complaint does not pile up
-        seen, reward, over, _, info = env.step("go")
+        seen, *_, info = env.step("go")
         assert seen.endswith(f"{NO_COMMAND}\nNow: A shut door.")
         assert seen.count(NO_COMMAND) == 1 and door.heard == []
     assert info["state_key"] == first and info["expert"], "the same situation"
