@@ -19,6 +19,7 @@ from configs import hosts
 FIELDS = {
     "env.variant": "all",
     "env.max_steps": 30,
+    "critic.scale": 10.0,  # what a success pays
     "eval.panels": ("dev", "test"),
     "host.reset_seconds": 120.0,  # the longest gold paths take a while to find
 }

@@ -90,6 +90,7 @@ class Tally:
     """What went on while episodes were played."""
 
     lost: int = 0  # episodes that their environment lost; all were played again
+    restarts: int = 0  # environments that had to be started anew
     occupied: float = 0.0  # seconds × shares of the voice's slots that were in use
     seconds: float = 0.0
     causes: collections.Counter[str] = dataclasses.field(
@@ -199,7 +200,7 @@ def drive(
     at: dict[int, int] = {}  # place → job
     where: dict[int, int] = {}  # job → place
     found: dict[int, Episode] = {}
-    now = time.monotonic()
+    now, restarts = time.monotonic(), stage.restarts
 
     def begin() -> None:
         while free and waiting:
@@ -255,6 +256,7 @@ def drive(
         voice.silence()
         stage.abandon()
         raise
+    tally.restarts += stage.restarts - restarts
     return [found[i] for i in range(len(jobs))]
 
 

@@ -78,7 +78,7 @@ class HostPrograms(TextPrograms):
     def _counted(self, tally: Tally) -> dict[str, float]:
         return {
             "rollout/lost_episodes": float(tally.lost),
-            "rollout/worker_restarts": float(self.pool.restarts),  # since the start
+            "rollout/worker_restarts": float(tally.restarts),
             # Depends on the clock, so it stands with what a resumed run may change.
             "time/slots_occupied": tally.occupied / max(tally.seconds, 1e-9),
         }

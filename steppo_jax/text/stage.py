@@ -16,6 +16,7 @@ class Stage(Protocol):
     """Places for one episode each, numbered from 0."""
 
     size: int | None  # places; None = as many as there are episodes
+    restarts: int  # environments that had to be started anew, so far
 
     def reset(self, place: int, seed: int | None, options: Info) -> None:
         """Asks for the first observation of an episode."""
@@ -36,7 +37,7 @@ class Stage(Protocol):
 class Inline:
     """Environments in this process; a fresh one for every episode."""
 
-    size = None
+    size, restarts = None, 0
 
     def __init__(self, make: Callable[[], TextEnvironment]):
         self._make = make

@@ -3,7 +3,7 @@
 from configs import hosts as host_configs
 from steppo_jax import hosts
 
-PLACE = "tests.hosts.fakes:Corridors"
+PLACE = "tests.hosts.fakes:Chatty"
 SMALL = (
     "lm.max_prompt=200",
     "lm.max_new=4",
