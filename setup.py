@@ -29,7 +29,15 @@ LM = [  # language models from checkpoints
     "gguf>=0.17",  # llama.cpp's weights
     "tokenizers>=0.21",  # the models' own tokenizers
 ]
+# Real text environments (docs/hosts.md). Licences: alfworld and textworld MIT, but they
+# bring jericho (GPL-2) and fast-downward-textworld (GPL-3); the other two Apache-2.0.
+ALFWORLD = ["alfworld>=0.4.2,<0.5", "textworld[pddl]>=1.7,<1.8"]
+SCIENCEWORLD = ["scienceworld>=1.2.3,<1.3"]  # and Java 17
+TEXTWORLD_EXPRESS = ["textworld-express>=1.1,<1.2"]  # and Java 17
 EXTRAS = {
+    "alfworld": ALFWORLD,
+    "scienceworld": SCIENCEWORLD,
+    "textworld_express": TEXTWORLD_EXPRESS,
     "cuda": ["jax[cuda13]"],
     "tpu": ["jax[tpu]"],
     "lm": LM,

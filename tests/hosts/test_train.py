@@ -7,8 +7,11 @@ import signal
 import jax
 import numpy as np
 import pytest
+from absl import flags
 
+from experiments import devices
 from steppo_jax import assembly, records, settings, train
+from tests import entry_points
 from tests.hosts import corridor_config
 from tests.text import tiny
 
@@ -28,6 +31,17 @@ def metrics(workdir):
     # Depend on who shared a decode: log-probs differ in their last bits.
     clock = ("time/", "rollout/slots_busy", "rollout/prompt_", "policy/sampler_gap")
     return [{k: v for k, v in x.items() if not k.startswith(clock)} for x in lines]
+
+
+def job(name, *arguments):
+    """An entry point as the command line runs it."""
+    with entry_points.flags_of(name):
+        flags.FLAGS([name, *arguments])
+        entry_points.load(name).main()
+
+
+for _name in ("play", "evaluate"):
+    entry_points.load(_name)
 
 
 def arrays(p, workdir):
@@ -126,3 +140,18 @@ def test_the_expert_is_cloned(p):
         if mask.any()
     }
     assert said == {"on"}
+
+
+def test_what_was_trained_can_be_watched_and_evaluated_again(
+    p, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(devices, "settle", lambda config: config.update(devices=1))
+    train.learn(p, tmp_path)
+    capsys.readouterr()
+    job("play", f"--policy={tmp_path}", "--panel=test", "--index=1")
+    shown = capsys.readouterr().out
+    assert "step 1 of at most 2" in shown and "You are at 0 of 2" in shown
+    job("evaluate", f"--workdir={tmp_path}", "--panel=test")
+    (again,) = (tmp_path / "evaluations").glob("*.jsonl")
+    first = records.read(tmp_path / "eval/test.jsonl")
+    assert records.read(again) == [x for x in first if x["iteration"] == 2]
