@@ -26,7 +26,8 @@ from steppo_jax import hosts
 FAMILY = flags.DEFINE_enum("family", None, hosts.names(), "Whose expert to play.")
 VARIANT = flags.DEFINE_string("variant", None, "As config.env.variant.")
 PANEL = flags.DEFINE_string("panel", "train", "Panel the tasks are from.")
-EPISODES = flags.DEFINE_integer("episodes", 30, "Its first tasks.", lower_bound=1)
+EPISODES = flags.DEFINE_integer("episodes", 30, "How many tasks.", lower_bound=1)
+FIRST = flags.DEFINE_integer("first", 0, "The first of them.", lower_bound=0)
 KINDS = flags.DEFINE_integer(
     "kinds", None, "Tasks take turns: task i is of kind i % kinds.", lower_bound=1
 )
@@ -88,8 +89,10 @@ def main() -> None:
     family.check()
     turns = KINDS.value or (1 if VARIANT.value else TURNS.get(FAMILY.value, 1))
     env, kinds = family.make(), {}
-    count = min(EPISODES.value, family.size(PANEL.value))
-    for task in range(count):
+    size = family.size(PANEL.value)
+    if FIRST.value >= size:
+        entry.stop(f"--first={FIRST.value}: panel {PANEL.value!r} has {size} tasks")
+    for task in range(FIRST.value, min(FIRST.value + EPISODES.value, size)):
         played = play(env, PANEL.value, task)
         kinds.setdefault(task % turns, []).append(played)
         if not played.outcome["success"]:
