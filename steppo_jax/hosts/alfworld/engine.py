@@ -64,10 +64,6 @@ class Engine:
         names = {key: info.name for key, info in self._inner._entity_infos.items()}
         return expert.World(self._inner._pddl_state.facts, names)
 
-    def planned(self) -> list[str]:
-        """The engine's own plan from here; slow, to compare with."""
-        return self._inner._pddl_state.replan(self._inner._entity_infos)
-
     def act(self, command: str) -> Scene:
         self._path.heed(command)
         state, _, _ = self._env.step(command)

@@ -1,7 +1,7 @@
 """Makes TextWorld's PDDL engine fast without changing a word that it says.
 
 The engine parses the same grammar rules and queries again for every admissible command
-of every step, and translates a problem of PDDL twice at every load and reset. What was
+of every step, and translates a problem of PDDL four times for an episode. What was
 parsed or translated once is remembered here. `install` exchanges functions of TextWorld
 1.7 in this process; the output is compared with the engine as shipped in
 tests/hosts/test_alfworld.py.
@@ -81,16 +81,23 @@ def replacements() -> tuple[tuple[Any, str, Any], ...]:
             words.append(word)
         return "".join(words)
 
+    translate = fast_downward.pddl2sas
+
+    @functools.lru_cache(REMEMBERED)
+    def translated(domain: str, problem: str) -> tuple:
+        return translate(domain, problem)
+
+    def translate_once(domain: str, problem: str, **options: Any) -> tuple:
+        # The optimised translation is the planner's, whom nobody asks here.
+        del options
+        return translated(domain, problem)
+
     return (
         (textgen, "_parse_and_convert", parse_again),
         (textgen, "copy_context", copy_context),
         (grammar, "derive", derive_plain),
         (Rule, "parse_conjunctive_query", staticmethod(functools.cache(query))),
-        (
-            fast_downward,
-            "pddl2sas",
-            functools.lru_cache(REMEMBERED)(fast_downward.pddl2sas),
-        ),
+        (fast_downward, "pddl2sas", translate_once),
     )
 
 
