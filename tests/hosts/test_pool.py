@@ -144,6 +144,7 @@ pool.reset(0, None, {"task": 0})
 assert pool.poll(20.0)
 pool.step(0, "child")
 (seen,) = pool.poll(20.0)
+pool.step(0, "hang")  # it will not look at its pipe before that ends
 print(pool.processes()[0], seen.info["child"], flush=True)
 time.sleep(60)
 """
