@@ -67,6 +67,7 @@ def test_without_tools_the_end_of_a_response_is_the_command(said, found):
         (f"<tool_call>{call('go')}</tool_call>", "go"),
         (f"<think>{call('a')}</think>\n<tool_call>\n{call('b')}\n</tool_call>", "b"),
         (f"<tool_call>{call('a')}</tool_call><tool_call>{call('b')}</tool_call>", "a"),
+        (f"<think>{call('a')}</think>{call('b')}", "b"),
         (f"So: {call('go')} done", "go"),
         (call("go", "other"), None),
         ('{"name": "env_step", "arguments": "go"}', None),
