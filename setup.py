@@ -34,7 +34,15 @@ DATA = [  # WebShop, HotpotQA and paper search on the host (docs/host_data.md)
     "rapidfuzz>=3.9",  # WebShop's score
     "pyarrow>=18",  # official files in parquet
 ]
+# Real text environments (docs/hosts.md). Licences: alfworld and textworld MIT, but they
+# bring jericho (GPL-2) and fast-downward-textworld (GPL-3); the other two Apache-2.0.
+ALFWORLD = ["alfworld>=0.4.2,<0.5", "textworld[pddl]>=1.7,<1.8"]
+SCIENCEWORLD = ["scienceworld>=1.2.3,<1.3"]  # and Java 17
+TEXTWORLD_EXPRESS = ["textworld-express>=1.1,<1.2"]  # and Java 17
 EXTRAS = {
+    "alfworld": ALFWORLD,
+    "scienceworld": SCIENCEWORLD,
+    "textworld_express": TEXTWORLD_EXPRESS,
     "cuda": ["jax[cuda13]"],
     "tpu": ["jax[tpu]"],
     "lm": LM,

@@ -41,18 +41,29 @@ SMOKE: dict[str, Any] = {
 }
 
 
+def cold() -> dict[str, Any]:
+    """Fields of `warm_start` at their defaults: without one they have no effect."""
+    plain = settings.flat(settings.tree())
+    return {k: v for k, v in plain.items() if k.startswith("warm_start.")}
+
+
+# What a word of an environment sets, given the configuration before it.
+Word = Callable[[ml_collections.ConfigDict], Mapping[str, Any]]
+
+
 def build(
     environment: str,
     arg: str,
     *,
     fields: Mapping[str, Any],
-    presets: Mapping[str, Callable[[bool], Mapping[str, Any]]] | None = None,
+    over_model: Mapping[str, Any] = {},
+    own: Mapping[str, Word] = {},
 ) -> ml_collections.ConfigDict:
     """The configuration for an argument string, locked but not yet checked.
 
     Layers, later ones win: the defaults of `settings`, `fields` of the environment,
-    the method, the model, `presets` (fields by whether there is a critic) and SMOKE
-    where asked for, then single fields. Raises ConfigError.
+    the method, the model (and `over_model` after it), the environment's `own` words
+    and SMOKE where asked for, then single fields. Raises ConfigError.
     """
     method, *words = [word.strip() for word in arg.split(",")]
     named = [word for word in words if word.startswith("model=")]
@@ -69,30 +80,26 @@ def build(
         used = {
             k: v for k, v in fields.items() if critic or k.split(".")[0] != "critic"
         }
-        config.update_from_flattened_dict(used)
+        config.update_from_flattened_dict(used | dict(over_model))
     if len(named) > 1:
         raise settings.ConfigError(f"config argument {named[1]!r}: one model is enough")
-    presets = presets or {}
-    for word in [word for word in words if word in presets]:
+    for word in [word for word in own if word in words]:
         words.remove(word)
         label += f",{word}"
-        config.update_from_flattened_dict(dict(presets[word](critic)))
+        config.update_from_flattened_dict(own[word](config))
     if "smoke" in words:
         words.remove("smoke")
         label += ",smoke"
-        # Without a warm start its other fields would have no effect.
-        plain = settings.flat(settings.tree())
-        cold = {k: v for k, v in plain.items() if k.startswith("warm_start.")}
         kept = () if critic else ("critic.",)
         kept += ("model.",) if named else ()  # a checkpoint has its own sizes
-        small = cold | {k: v for k, v in SMOKE.items() if not k.startswith(kept)}
+        small = cold() | {k: v for k, v in SMOKE.items() if not k.startswith(kept)}
         config.update_from_flattened_dict(small)
     config.preset = label
     for word in words:
         name, equals, text = word.partition("=")
         if not equals:
-            known = "".join(f"{preset}, " for preset in presets)
-            known += "smoke (once), model=MODEL (once) or FIELD=VALUE"
+            known = ", ".join(["smoke (once)", *own, "model=MODEL (once)"])
+            known += " or FIELD=VALUE"
             raise settings.ConfigError(
                 f"config argument {word!r} in {arg!r} is unknown; known after the "
                 f"method ({', '.join(methods.METHODS)}): {known}"

@@ -13,17 +13,24 @@ from __future__ import annotations
 
 import ml_collections
 
-from configs import common, paper
+from configs import hosts
 
 FIELDS = {
     "env.max_steps": 5,
-    "env.think_tokens": 0,  # thoughts are free in text
-    "env.on_time_limit": "terminal",  # "within 5 steps" is part of the task
+    "env.retriever": "bm25",
+    "env.top": 2,  # passages: a short prompt for a small model; the paper's 5
     "eval.panels": ("validation",),
 }
-PRESETS = {"paper": paper.preset(trajectories=256, max_prompt=10240, max_new=1024)}
+PAPER = {"iterations": 200, "env.top": 5}
 
 
 def get_config(arg: str = "steppo") -> ml_collections.ConfigDict:
-    """The configuration for `METHOD[,paper][,smoke][,model=MODEL][,FIELD=VALUE …]`."""
-    return common.build("hotpotqa", arg, fields=FIELDS, presets=PRESETS)
+    """The configuration for an argument string; see configs/common.py."""
+    return hosts.build(
+        "hotpotqa",
+        arg,
+        fields=FIELDS,
+        paper=PAPER,
+        lengths=(10_240, 1024),
+        trajectories=256,
+    )

@@ -13,18 +13,19 @@ from __future__ import annotations
 
 import ml_collections
 
-from configs import common, paper
+from configs import hosts
 
 FIELDS = {
     "env.max_steps": 5,
-    "env.think_tokens": 0,  # thoughts are free in text
-    "env.on_time_limit": "terminal",  # "within 5 steps" is part of the task
+    "env.relevance": "answers",
     "critic.scale": 3.0,  # what a good call pays
     "eval.panels": ("real",),
 }
-PRESETS = {"paper": paper.preset(trajectories=128, max_prompt=10240, max_new=4096)}
+PAPER = {"iterations": 200}
 
 
 def get_config(arg: str = "steppo") -> ml_collections.ConfigDict:
-    """The configuration for `METHOD[,paper][,smoke][,model=MODEL][,FIELD=VALUE …]`."""
-    return common.build("paper_search_real", arg, fields=FIELDS, presets=PRESETS)
+    """The configuration for an argument string; see configs/common.py."""
+    return hosts.build(
+        "paper_search_real", arg, fields=FIELDS, paper=PAPER, lengths=(10_240, 4096)
+    )

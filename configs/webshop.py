@@ -12,18 +12,18 @@ from __future__ import annotations
 
 import ml_collections
 
-from configs import common, paper
+from configs import hosts
 
 FIELDS = {
     "env.max_steps": 15,
-    "env.think_tokens": 0,  # thoughts are free in text
-    "env.on_time_limit": "terminal",  # "within 15 steps" is part of the task
+    "env.retriever": "bm25",
+    "env.history": 2,
     "critic.scale": 10.0,  # what a full success pays
     "eval.panels": ("test",),
 }
-PRESETS = {"paper": paper.preset(trajectories=128, max_prompt=8192, max_new=4096)}
+PAPER = {"iterations": 200}
 
 
 def get_config(arg: str = "steppo") -> ml_collections.ConfigDict:
-    """The configuration for `METHOD[,paper][,smoke][,model=MODEL][,FIELD=VALUE …]`."""
-    return common.build("webshop", arg, fields=FIELDS, presets=PRESETS)
+    """The configuration for an argument string; see configs/common.py."""
+    return hosts.build("webshop", arg, fields=FIELDS, paper=PAPER)

@@ -4,6 +4,7 @@
     python -m experiments.play --config=configs/shop.py --policy=human
     python -m experiments.play --config=configs/shop.py --config.env.think_tokens=32
     python -m experiments.play --policy=runs/a --panel=unseen --decoding=greedy
+    python -m experiments.play --config=configs/alfworld.py --panel=seen
 
 `expert` is the environment's scripted policy (`--noise` makes it stray), `random`
 says a random well-formed action at every step, `human` asks you, and the folder of a
@@ -20,9 +21,9 @@ from absl import flags
 from rich.console import Console
 from rich.text import Text
 
-from experiments import entry
+from experiments import entry, play_host
 from experiments.restored import restore
-from steppo_jax import assembly, envs, programs, run_record, settings
+from steppo_jax import assembly, envs, hosts, programs, run_record, settings
 from steppo_jax.actor.generate import Decoding, generate
 
 SCRIPTED = ("expert", "random")
@@ -176,10 +177,7 @@ def speaker() -> tuple[envs.Environment, Speaker | None]:
     known = policy in (*SCRIPTED, "human")
     if NOISE.value and policy != "expert":
         entry.stop(f"--noise={NOISE.value} is for --policy=expert only")
-    if known and (DECODING.value or CHECKPOINT.value != "latest"):
-        entry.stop(f"--decoding and --checkpoint are for a run, not for {policy}")
-    if policy == "human" and SEED.value is not None:
-        entry.stop(f"--seed={SEED.value}: a person draws nothing; leave it out")
+    _check_flags(known)
     if not known:
         return _of_run(pathlib.Path(policy))
     if CONFIG.value is None:
@@ -192,6 +190,15 @@ def speaker() -> tuple[envs.Environment, Speaker | None]:
     return env, scripted(env, 1.0 if policy == "random" else NOISE.value)
 
 
+def _check_flags(known: bool) -> None:
+    """Stops for a flag that has no effect; `known` is whether no run plays."""
+    policy = POLICY.value
+    if known and (DECODING.value or CHECKPOINT.value != "latest"):
+        entry.stop(f"--decoding and --checkpoint are for a run, not for {policy}")
+    if policy == "human" and SEED.value is not None:
+        entry.stop(f"--seed={SEED.value}: a person draws nothing; leave it out")
+
+
 def _of_run(workdir: pathlib.Path) -> tuple[envs.Environment, Speaker]:
     if CONFIG.value is not None:
         entry.stop(f"--policy={workdir} brings its own settings; leave --config out")
@@ -200,6 +207,14 @@ def _of_run(workdir: pathlib.Path) -> tuple[envs.Environment, Speaker]:
             f"--policy={workdir} is no folder of a run, nor one of "
             f"{', '.join(SCRIPTED)}, human"
         )
+    p, which, decoding = _programs(workdir)
+    return p.env, trained(p, workdir, which, decoding)
+
+
+def _programs(workdir: pathlib.Path) -> tuple[programs.Programs, str, Decoding]:
+    """(programs, which checkpoint, decoding) of a run, as the flags say."""
+    if CONFIG.value is not None:
+        entry.stop(f"--policy={workdir} brings its own settings; leave --config out")
     config, record = run_record.load(workdir)
     config.devices = 1  # one episode
     p = assembly.build(config)
@@ -207,11 +222,42 @@ def _of_run(workdir: pathlib.Path) -> tuple[envs.Environment, Speaker]:
     decoding = DECODING.value or config.eval.decoding
     if decoding == "greedy" and SEED.value is not None:
         entry.stop(f"--seed={SEED.value}: greedy decoding draws nothing; leave it out")
-    return p.env, trained(p, workdir, CHECKPOINT.value, decoding)
+    return p, CHECKPOINT.value, decoding
+
+
+def on_host(console: Console) -> bool:
+    """Plays if the config or the run has a host family; False if it has not."""
+    policy = POLICY.value
+    known = policy in (*SCRIPTED, "human")
+    if not known and not pathlib.Path(policy).is_dir():
+        return False  # `speaker` says so
+    config = CONFIG.value if known else run_record.load(pathlib.Path(policy))[0]
+    if config is None or config.env.name not in hosts.names():
+        return False
+    if NOISE.value:
+        entry.stop(f"--noise={NOISE.value}: {config.env.name}'s expert never strays")
+    _check_flags(known)
+    seed = SEED.value or 0
+    if known:
+        found = play_host.family(config)
+        human = policy == "human"
+        speak = play_host.scripted(policy, seed)
+        if human:
+            console.print(Text(found.instructions + "\nquit ends."))
+            speak = play_host.person(console, config.env.tools)
+    else:
+        p, which, decoding = _programs(pathlib.Path(policy))
+        found, params = p.env, restore(p, pathlib.Path(policy), which)[1].policy
+        heat = p.config.rollout.temperature if decoding == "sampled" else 0.0
+        speak = play_host.trained(p, params, heat, jax.random.key(seed))
+    play_host.play(found, PANEL.value, INDEX.value, speak, console)
+    return True
 
 
 def main() -> None:
     console = Console(highlight=False)
+    if on_host(console):
+        return
     env, speak = speaker()
     task = task_of(env, PANEL.value, INDEX.value)
     console.print(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +16,39 @@ from steppo_jax.models.heads import Policy
 from steppo_jax.parallel import Devices
 
 
+class PanelPlayer(Protocol):
+    """Plays tasks of panels and tells how each of them ended."""
+
+    def tasks(self, panel: str, episodes: int) -> Any:
+        """The first tasks of a panel."""
+
+    def golden_steps(self, tasks: Any, outcome: dict) -> np.ndarray:
+        """[N] the fewest steps that solve each task; NaN where nobody knows.
+
+        `outcome` is that of playing them: some tell only there.
+        """
+
+    def __call__(self, params, tasks: Any, key: jax.Array) -> dict[str, np.ndarray]:
+        """Outcome of every task, in order; the same key plays the same episodes."""
+
+
+class Frozen:
+    """The frozen panels of an on-device environment `env`."""
+
+    env: Environment
+
+    def tasks(self, panel: str, episodes: int) -> Any:
+        """The first tasks of a panel, stacked."""
+        return jax.tree.map(lambda x: np.asarray(x)[:episodes], self.env.panel(panel))
+
+    def golden_steps(self, tasks: Any, outcome: dict) -> np.ndarray:
+        """[N] the fewest steps that solve each task."""
+        del outcome  # it is known without playing
+        return np.asarray(jax.vmap(self.env.golden_steps)(tasks))
+
+
 @dataclasses.dataclass(frozen=True)
-class Evaluator:
+class Evaluator(Frozen):
     """Plays tasks in batches of a fixed size, so that it compiles once.
 
     An episode's random draws depend on the key and its place in the panel only:

@@ -9,14 +9,14 @@ import jax
 import numpy as np
 
 from steppo_jax import panel_records
-from steppo_jax.evaluate import Evaluator
+from steppo_jax.evaluate import PanelPlayer
 from steppo_jax.panel_records import Kind
 
 Outcome = Mapping[str, np.ndarray]
 
 
 def play(
-    evaluator: Evaluator,
+    evaluator: PanelPlayer,
     params,
     panel: str,
     episodes: int,
@@ -24,16 +24,17 @@ def play(
 ) -> tuple[Outcome, np.ndarray]:
     """Outcomes of the first `episodes` tasks of a panel, and their golden steps.
 
+    All of its tasks where it has fewer; golden steps are NaN where nobody knows them.
+
     `seed` alone decides what is sampled: two policies meet the same draws.
     """
-    env = evaluator.env
-    task_N = jax.tree.map(lambda x: np.asarray(x)[:episodes], env.panel(panel))
-    outcome = evaluator(params, task_N, jax.random.key(seed))
-    return outcome, np.asarray(jax.vmap(env.golden_steps)(task_N))
+    tasks = evaluator.tasks(panel, episodes)
+    outcome = evaluator(params, tasks, jax.random.key(seed))
+    return outcome, evaluator.golden_steps(tasks, outcome)
 
 
 def write(
-    evaluator: Evaluator,
+    evaluator: PanelPlayer,
     params,
     workdir: pathlib.Path,
     kind: Kind,

@@ -352,7 +352,8 @@ def shape(config: ConfigDict) -> str:
 
 def environment(config: ConfigDict) -> Environment:
     """The environment of a config, under its context policy."""
-    own = envs.make(**config.env.to_dict())
+    given = {k: v for k, v in config.env.to_dict().items() if v is not None}
+    own = envs.make(**given)
     return context.wrap(own, config.context.policy, config.context.turns)
 
 

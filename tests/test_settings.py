@@ -159,6 +159,11 @@ REFUSED_BY = {
 # These name the point of the grid itself; each has its own test below.
 NAMES = {"preset", "env.name", "credit.estimator", "critic.kind"}
 # What a language model alone uses (tests/text/test_settings.py).
+# And what its real environments use (tests/hosts/test_settings.py).
+NAMES |= {"env.variant", "env.tools", "host.workers", "host.tries"}
+NAMES |= {"env.data", "env.retriever", "env.encoder", "env.top", "env.history"}
+NAMES |= {"env.relevance"}
+NAMES |= {"host.reset_seconds", "host.step_seconds"}
 NAMES |= {"lm.weights", "lm.rules", "lm.max_prompt", "lm.max_new", "lm.slots"}
 # Read by the loop, not part of the compiled programs' settings.
 LOOP = {
@@ -395,7 +400,7 @@ COMBINATIONS = {
     "guards.sampler_gap=None": "patience=3: guards.sampler_gap=None does not use it",
     "guards.gap_patience=None": "guards.sampler_gap=0.05 needs it; set .*=3",
     "eval.panels=seen+nowhere": "'nowhere' is unknown; known: train, seen, unseen",
-    "env.name=mansion": "'mansion' is not one of",
+    "env.name=mansion": "'mansion' is unknown; known: household.*alfworld",
     "credit.estimator=gae": "'gae' is unknown; .*known: .*step_gae",
 }
 

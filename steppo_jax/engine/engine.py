@@ -110,6 +110,11 @@ class Engine:
         return Counts(self.busy, self.decoded, self.prefilled, self.reused)
 
     @property
+    def slots(self) -> int:
+        """Responses decoded together."""
+        return len(self._slots)
+
+    @property
     def waiting(self) -> int:
         """Requests not yet answered."""
         return len(self._requests)

@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Mapping
 
-from steppo_jax.errors import Refused
 from steppo_jax.hosts import tool_calls
 
 FORMS = ("hermes", "brackets")
@@ -20,10 +19,9 @@ _THOUGHT = re.compile(r"<think>.*?(?:</think>|$)", re.DOTALL)
 _LINE = re.compile(r"^[ \t]*([a-z_]+)\[(.*)\][ \t]*$", re.MULTILINE)
 
 
-def check_form(form: str) -> None:
-    """Raises Refused unless `form` is one of FORMS."""
-    if form not in FORMS:
-        raise Refused(f"env.tool_form={form!r} is not one of {', '.join(FORMS)}")
+def form_of(tools: bool) -> str:
+    """The form that `env.tools` asks for."""
+    return FORMS[0 if tools else 1]
 
 
 def without_thoughts(response: str) -> str:

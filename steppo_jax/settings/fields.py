@@ -54,6 +54,14 @@ TREE: dict[str, Any] = {
         "max_steps": 20,  # the task's limit, in interaction steps
         "think_tokens": 4,  # free tokens allowed before the action
         "on_time_limit": "terminal",  # or "bootstrap": V of the true next state
+        "variant": optional(str),  # host families: which of their tasks
+        "tools": optional(bool),  # host families: act by a tool call, in JSON
+        "data": optional(str),  # folder of official files, or generated
+        "retriever": optional(str),  # what searches
+        "encoder": optional(str),  # of a dense one: folder of the queries' model
+        "top": optional(int),  # passages of a search
+        "history": optional(int),  # earlier (page, action) pairs that are shown
+        "relevance": optional(str),  # what calls of a paper search are paid by
     },
     "context": {
         "policy": "rebuilt",  # made anew | last: some earlier turns too | append: all
@@ -84,6 +92,12 @@ TREE: dict[str, Any] = {
         "max_prompt": optional(int),  # tokens; longer ones are cut (docs/models.md)
         "max_new": optional(int),  # most tokens of a response
         "slots": optional(int),  # responses sampled together
+    },
+    "host": {  # worker processes that play environments of a host family
+        "workers": optional(int),  # environments at once, a process each
+        "reset_seconds": optional(float),  # most that a reset may take
+        "step_seconds": optional(float),  # most that a step may take
+        "tries": optional(int),  # times that a lost episode is begun, then it stops
     },
     "rollout": {
         "groups": 8,  # task instances per iteration

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,15 @@ from steppo_jax.text.environment import OnDevice
 from steppo_jax.text.episodes import Episode, Job, Turn
 from steppo_jax.text.prompts import Prompter
 from steppo_jax.warm_start import CloneSettings, NotReached, gradient
+
+
+class Shown(Protocol):
+    """What is cloned."""
+
+    settings: CloneSettings
+
+    def tokens(self, key: jax.Array) -> Tokens:
+        """Expert episodes as a table, other ones for every key."""
 
 
 def expert_episode(
@@ -88,12 +97,7 @@ class Demonstrations:
             played = expert_episode(
                 job, self.env, self.prompter, play_key, noise, self.max_steps
             )
-            longest = max(len(turn.token) for turn in played.turns)
-            if longest > self.max_new:
-                raise NotReached(
-                    f"lm.max_new={self.max_new}: the expert needs {longest} tokens; "
-                    "raise it"
-                )
+            check_length(played, self.max_new)
             episodes.append(played)
         rolled = tables.of_episodes(
             episodes, self.max_steps, self.max_prompt, self.max_new, bootstrap=False
@@ -101,9 +105,18 @@ class Demonstrations:
         return rolled.tokens
 
 
+def check_length(episode: Episode, max_new: int) -> None:
+    """Raises NotReached where the policy could not say what the expert says."""
+    longest = max(len(turn.token) for turn in episode.turns)
+    if longest > max_new:
+        raise NotReached(
+            f"lm.max_new={max_new}: the expert needs {longest} tokens; raise it"
+        )
+
+
 def clone(
     policy,
-    shown: Demonstrations,
+    shown: Shown,
     params: Any,
     key: jax.Array,
     measure: Callable[[Any], float],

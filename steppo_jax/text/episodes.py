@@ -1,13 +1,18 @@
-"""Playing text episodes with the engine: every finished response moves its episode on.
+"""Playing text episodes: every response moves its episode on, none waits for another.
 
-An episode waits for nobody else's: its next prompt joins the engine's queue as soon as
-its environment has answered. Draws depend on the key, the trajectory, the step and the
-token only, so neither slots nor order change an episode.
+Two queues feed each other. Who speaks (the engine) gets a prompt as soon as its
+environment has answered, and the environment an action as soon as it was said; the
+engine goes on decoding while environments think. Draws depend on the key, the
+trajectory, the step and the token only, so neither slots, order nor time change an
+episode. An episode that its environment lost is played again from the start, with the
+same draws, so many times and no more.
 """
 
 from __future__ import annotations
 
+import collections
 import dataclasses
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,10 +20,19 @@ import jax
 import numpy as np
 
 from steppo_jax.actor.rollout import each
-from steppo_jax.engine import Completion, Engine, Request, Sampling
-from steppo_jax.hosts.base import TextEnvironment
+from steppo_jax.engine import Engine
+from steppo_jax.errors import Refused
+from steppo_jax.hosts.pool import Lost, Seen
 from steppo_jax.text.environment import state_key
 from steppo_jax.text.prompts import Prompter
+from steppo_jax.text.stage import Stage
+from steppo_jax.text.voices import EngineVoice, Said, Voice
+
+WAIT = 1.0  # seconds to wait at most for an environment before looking again
+
+
+class EpisodesLost(Refused):
+    """An episode was lost more often than is allowed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,23 +82,48 @@ class PlaySettings:
     max_steps: int
     max_new: int  # most tokens of a response
     temperature: float  # 0 takes the most likely token
+    tries: int = 1  # how often an episode may be begun
+
+
+@dataclasses.dataclass
+class Tally:
+    """What went on while episodes were played."""
+
+    lost: int = 0  # episodes that their environment lost; all were played again
+    restarts: int = 0  # environments that had to be started anew
+    occupied: float = 0.0  # seconds × shares of the voice's slots that were in use
+    seconds: float = 0.0
+    causes: collections.Counter[str] = dataclasses.field(
+        default_factory=collections.Counter
+    )
+
+    def add(self, busy: float, began: float) -> float:
+        """Counts the time since `began` with this share busy; what time it is now."""
+        now = time.monotonic()
+        self.occupied += busy * (now - began)
+        self.seconds += now - began
+        return now
 
 
 class _Live:
     """An episode that is being played."""
 
-    def __init__(self, job: Job, env: TextEnvironment, prompter: Prompter):
-        self.episode, self.env, self.prompter = Episode(job), env, prompter
-        self.observation, info = env.reset(seed=job.seed, options=job.options)
-        self.key = state_key(self.observation, info)
-        self.prompt = prompter.first(self.observation)
+    def __init__(self, job: Job, prompter: Prompter):
+        self.episode, self.prompter = Episode(job), prompter
+        self.said: Said | None = None  # what the environment has yet to answer
+        self.prompt: list[int] = []
+        self.observation, self.info, self.key = "", {}, 0
 
-    def answer(self, said: Completion, text: str, max_steps: int) -> bool:
-        """Acts a response out; True if the episode goes on."""
-        observation, reward, terminated, cut, info = self.env.step(text)
-        played = self.episode.turns
-        cut = not terminated and (cut or len(played) + 1 >= max_steps)
-        played.append(
+    def see(self, seen: Seen, max_steps: int) -> bool:
+        """Takes an answer; True if the episode goes on."""
+        if self.said is None:
+            self.prompt = self.prompter.first(seen.observation)
+            self._stand(seen)
+            return True
+        said, turns = self.said, self.episode.turns
+        cut = seen.truncated or len(turns) + 1 >= max_steps
+        cut = cut and not seen.terminated
+        turns.append(
             Turn(
                 observation=self.observation,
                 prompt=self.prompt,
@@ -92,69 +131,133 @@ class _Live:
                 token=said.token,
                 log_prob=said.log_prob,
                 policy_version=said.policy_version,
-                response=text,
-                reward=float(reward),
-                terminated=bool(terminated),
+                response=said.text,
+                reward=float(seen.reward),
+                terminated=seen.terminated,
                 truncated=cut,
             )
         )
-        if terminated:
-            self.episode.outcome = dict(info.get("outcome", {}))
+        if seen.terminated:
+            self.episode.outcome = dict(seen.info.get("outcome", {}))
             return False
         self.prompt = self.prompter.next(
-            observation, self.episode.past, self.prompt, said.token.tolist()
+            seen.observation, self.episode.past, self.prompt, said.token.tolist()
         )
-        self.observation, self.key = observation, state_key(observation, info)
+        self._stand(seen)
         if cut:
-            self.episode.outcome = dict(info.get("outcome", {}))
+            self.episode.outcome = dict(seen.info.get("outcome", {}))
             self.episode.next_prompt = self.prompt
         return not cut
+
+    def _stand(self, seen: Seen) -> None:
+        self.observation, self.info = seen.observation, seen.info
+        self.key = state_key(seen.observation, seen.info)
 
 
 def play(
     engine: Engine,
-    make: Callable[[], TextEnvironment],
+    stage: Stage,
     prompter: Prompter,
     jobs: Sequence[Job],
     key: jax.Array,
     settings: PlaySettings,
     tell: Callable[[int], None] = lambda done: None,
+    tally: Tally | None = None,
 ) -> list[Episode]:
-    """Plays all jobs, as many at once as the engine has slots; episodes in their order.
+    """Plays all jobs, the engine speaking; episodes in the order of the jobs.
 
     Args:
-      make: a fresh environment; one is made for every episode in flight.
+      stage: where environments are; as many episodes at once as it has places.
       key: folded with trajectory and step, never consumed.
       tell: told how many episodes are finished, whenever one is.
+      tally: is given the counts of this play.
+
+    Raises EpisodesLost where one was lost `settings.tries` times.
     """
-    sampling = Sampling(temperature=settings.temperature)
     keys = _keys(key, [job.traj_id for job in jobs], settings.max_steps)
-    lives = [_Live(job, make(), prompter) for job in jobs]
-    running: dict[int, int] = {}
+    voice = EngineVoice(
+        engine, prompter.chat, keys, settings.max_new, settings.temperature
+    )
+    return drive(voice, stage, prompter, jobs, settings, tell, tally)
 
-    def ask(i: int) -> None:
-        live = lives[i]
-        request = Request(
-            prompt=tuple(live.prompt),
-            key=keys[i, len(live.episode.turns)],
-            max_new=settings.max_new,
-            sampling=sampling,
-        )
-        running[engine.submit(request)] = i
 
-    for i in range(len(lives)):
-        ask(i)
-    done = 0
-    while running:
-        for ticket, said in engine.step():
-            i = running.pop(ticket)
-            text = prompter.chat.decode(said.token)
-            if lives[i].answer(said, text, settings.max_steps):
-                ask(i)
-            else:
-                done += 1
-                tell(done)
-    return [live.episode for live in lives]
+def drive(
+    voice: Voice,
+    stage: Stage,
+    prompter: Prompter,
+    jobs: Sequence[Job],
+    settings: PlaySettings,
+    tell: Callable[[int], None] = lambda done: None,
+    tally: Tally | None = None,
+) -> list[Episode]:
+    """As `play`, whoever speaks."""
+    tally = Tally() if tally is None else tally
+    size = len(jobs) if stage.size is None else stage.size
+    free = collections.deque(range(size))
+    waiting = collections.deque(range(len(jobs)))
+    tries: collections.Counter[int] = collections.Counter()
+    lives: dict[int, _Live] = {}
+    at: dict[int, int] = {}  # place → job
+    where: dict[int, int] = {}  # job → place
+    found: dict[int, Episode] = {}
+    now, restarts = time.monotonic(), stage.restarts
+
+    def begin() -> None:
+        while free and waiting:
+            place, i = free.popleft(), waiting.popleft()
+            tries[i] += 1
+            lives[i], at[place], where[i] = _Live(jobs[i], prompter), i, place
+            stage.reset(place, jobs[i].seed, jobs[i].options)
+
+    def leave(place: int) -> int:
+        i = at.pop(place)
+        del where[i]
+        free.append(place)
+        return i
+
+    def lose(lost: Lost) -> None:
+        if lost.place not in at:
+            return  # a worker that died between two episodes
+        i = leave(lost.place)
+        del lives[i]
+        voice.forget(i)
+        tally.lost += 1
+        tally.causes[lost.cause] += 1
+        if tries[i] >= settings.tries:
+            raise EpisodesLost(
+                f"trajectory {jobs[i].traj_id} was lost {tries[i]} times, the last "
+                f"time because {lost.cause}; mend the environment, give it more time "
+                "(host.reset_seconds, host.step_seconds) or raise host.tries"
+            )
+        waiting.append(i)
+
+    def see(seen: Seen) -> None:
+        i = at[seen.place]
+        if lives[i].see(seen, settings.max_steps):
+            live = lives[i]
+            voice.ask(i, len(live.episode.turns), live.prompt, live.info)
+            return
+        leave(seen.place)
+        stage.release(seen.place)
+        found[i] = lives.pop(i).episode
+        tell(len(found))
+
+    try:
+        while len(found) < len(jobs):
+            begin()
+            for answer in stage.poll(0.0 if voice.busy else WAIT):
+                lose(answer) if isinstance(answer, Lost) else see(answer)
+            busy = voice.busy
+            for i, said in voice.hear():
+                lives[i].said = said
+                stage.step(where[i], said.text)
+            now = tally.add(busy, now)
+    except BaseException:
+        voice.silence()
+        stage.abandon()
+        raise
+    tally.restarts += stage.restarts - restarts
+    return [found[i] for i in range(len(jobs))]
 
 
 def _keys(key: jax.Array, ids: Sequence[int], steps: int) -> jax.Array:

@@ -11,6 +11,7 @@ import numpy as np
 
 from steppo_jax.actor.rollout import each, reset_keys
 from steppo_jax.envs.base import Environment
+from steppo_jax.evaluate import Frozen
 from steppo_jax.text import tables
 from steppo_jax.text.episodes import Episode, Job
 
@@ -33,7 +34,7 @@ def jobs_of(tasks: Any, traj_id_N, group_id_N, key: jax.Array, max_steps: int):
 
 
 @dataclasses.dataclass(frozen=True)
-class TextEvaluator:
+class TextEvaluator(Frozen):
     """As `evaluate.Evaluator`: an episode depends on the key and its place only."""
 
     env: Environment

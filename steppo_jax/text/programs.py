@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from steppo_jax import draws, envs, programs
+from steppo_jax import draws, envs, hosts, programs
 from steppo_jax import trajectories as trajectory_records
 from steppo_jax.actor.rollout import Rollout, train_tasks
 from steppo_jax.chat.tokenizer import ChatTokenizer
@@ -28,11 +28,12 @@ from steppo_jax.parallel import Devices
 from steppo_jax.programs import Programs
 from steppo_jax.text import cloning, source, tables
 from steppo_jax.text.environment import OnDevice
-from steppo_jax.text.episodes import Episode, Job, PlaySettings, play
+from steppo_jax.text.episodes import Episode, Job, PlaySettings, Tally, play
 from steppo_jax.text.evaluator import TextEvaluator, jobs_of
 from steppo_jax.text.prompts import Prompter
 from steppo_jax.text.source import Source
 from steppo_jax.text.speaker import Speaker
+from steppo_jax.text.stage import Inline, Stage
 
 BRIEF = "Say one action."  # instead of the rules, for a model that was taught them
 
@@ -81,17 +82,47 @@ class TextPrograms(Programs):
 
     # ---- the actor -----------------------------------------------------------
     def play(
-        self, params, jobs: list[Job], key, temperature: float, version: int = 0
+        self,
+        params,
+        jobs: list[Job],
+        key,
+        temperature: float,
+        version: int = 0,
+        tally: Tally | None = None,
     ) -> list[Episode]:
         """Plays jobs with these weights."""
         self.engine.refresh(params, version)
-        settings = PlaySettings(
+        return play(
+            self.engine,
+            self._stage(),
+            self.prompter,
+            jobs,
+            key,
+            self._play_settings(temperature),
+            tally=tally,
+        )
+
+    def _play_settings(self, temperature: float) -> PlaySettings:
+        return PlaySettings(
             self.config.env.max_steps, self.config.lm.max_new, temperature
         )
-        return play(self.engine, self._environment, self.prompter, jobs, key, settings)
 
     def _environment(self) -> OnDevice:
         return OnDevice(self.env)
+
+    def _stage(self) -> Stage:
+        """Where episodes are acted out."""
+        return Inline(self._environment)
+
+    def _jobs(self, task_key, key, traj_N: np.ndarray, group_N: np.ndarray):
+        """The episodes of an iteration."""
+        tasks = self._tasks(task_key, group_N)
+        return jobs_of(tasks, traj_N, group_N, key, self.config.env.max_steps)
+
+    def _counted(self, tally: Tally) -> dict[str, float]:
+        """Metrics of where episodes were acted out."""
+        del tally  # in this process nothing is lost, and nobody is waited for
+        return {}
 
     @functools.cached_property
     def _tasks(self) -> Any:
@@ -106,16 +137,13 @@ class TextPrograms(Programs):
         def now(job: str) -> jax.Array:
             return draws.of_iteration(state.key, job, state.iteration)
 
-        key, steps = now("rollout"), self.config.env.max_steps
-        tasks = self._tasks(now("tasks"), traj_N // size)
-        jobs = jobs_of(tasks, traj_N, traj_N // size, key, steps)
+        key, version = now("rollout"), int(state.num_updates)
+        jobs = self._jobs(now("tasks"), key, traj_N, traj_N // size)
         temperature = self.config.rollout.temperature
-        before = self.engine.counts()
-        episodes = self.play(
-            state.policy, jobs, key, temperature, int(state.num_updates)
-        )
+        before, tally = self.engine.counts(), Tally()
+        episodes = self.play(state.policy, jobs, key, temperature, version, tally)
         rolled = self._tables(episodes)
-        measured = self.engine.counts().since(before)
+        measured = self.engine.counts().since(before) | self._counted(tally)
         return rolled.replace(episodes=Played(tuple(episodes)), measured=measured)
 
     def _tables(self, episodes: list[Episode]) -> Rollout:
@@ -154,18 +182,22 @@ class TextPrograms(Programs):
         measure: Callable[[Any], float],
         tell: Callable[[int, float], None],
     ) -> Any:
+        shown = self._demonstrations()
+        key = draws.key_of(state.key, "clone")
+        return cloning.clone(
+            self.learner.policy, shown, state.policy, key, measure, tell
+        )
+
+    def _demonstrations(self) -> cloning.Shown:
+        """What cloning shows."""
         lm = self.config.lm
-        shown = cloning.Demonstrations(
+        return cloning.Demonstrations(
             self._environment(),
             self.prompter,
             self.clone_settings(),
             self.config.env.max_steps,
             lm.max_prompt,
             lm.max_new,
-        )
-        key = draws.key_of(state.key, "clone")
-        return cloning.clone(
-            self.learner.policy, shown, state.policy, key, measure, tell
         )
 
     def with_similar_states(self, played: Rollout, threshold: float) -> Rollout:
@@ -209,7 +241,14 @@ def build(config: ConfigDict) -> TextPrograms:
 
     Raises ModelError or ChatError where the files are not what the config says.
     """
-    env = envs.make(**config.env.to_dict())
+    name = config.env.name
+    given = {k: v for k, v in config.env.to_dict().items() if v is not None}
+    kind, env = TextPrograms, None
+    if name in hosts.names():
+        from steppo_jax.text.host_programs import HostPrograms as kind
+
+        env = hosts.make(**given)
+        env.check()  # before any file of a model is opened
     found = source.find(config.lm.weights)
     theirs = found.config(**_dtypes(config))
     mine = DecoderConfig(
@@ -220,4 +259,5 @@ def build(config: ConfigDict) -> TextPrograms:
     source.check_fits(mine, theirs, found.path)
     learner = programs.learner(config, mine)
     devices = Devices.local(config.devices)
-    return TextPrograms(config, env, devices, learner, found, found.chat())
+    env = envs.make(**given) if env is None else env
+    return kind(config, env, devices, learner, found, found.chat())

@@ -28,7 +28,11 @@ class Speaker:
     def __call__(self, state, observation, key: jax.Array) -> tuple[jax.Array, str]:
         """(response tokens of the environment, the model's own words)."""
         del state  # a policy sees observations only
-        seen = self.env.describe(np.asarray(observation))
+        words = self.say(self.env.describe(np.asarray(observation)), key)
+        return self.env.parse(action_of(words)), words
+
+    def say(self, seen: str, key: jax.Array) -> str:
+        """The model's words after reading an observation."""
         if self.before is None:
             prompt = self.prompter.first(seen)
         else:
@@ -43,4 +47,4 @@ class Speaker:
         words = self.prompter.chat.decode(said.token)
         self.past.append((seen, words))
         self.before = (prompt, said.token.tolist())
-        return self.env.parse(action_of(words)), words
+        return words

@@ -48,7 +48,7 @@ def musique(**changes):
 
 
 def family(tmp_path, **settings):
-    settings = {"tool_form": "brackets", "top": 1} | settings
+    settings = {"tools": False, "top": 1} | settings
     return HotpotQA(data=str(tmp_path), **settings)
 
 
@@ -107,7 +107,7 @@ def test_a_response_without_a_search_is_the_answer(env, said, success):
 
 
 def test_hermes_answers_stand_in_tags(tmp_path, env):
-    player, _, info = start(family(tmp_path, tool_form="hermes"))
+    player, _, info = start(family(tmp_path, tools=True))
     assert "<tool_call>" in info["expert"]
     *_, info = player.step(info["expert"])
     assert info["expert"] == "<answer>the Rhine</answer>"
@@ -213,7 +213,7 @@ def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(Refused, match=r"bring no passages; add corpus.jsonl"):
         family(tmp_path).size("train")
     write(tmp_path / "corpus.jsonl", [{"title": "T", "text": "q"}])
-    env = HotpotQA(data=str(tmp_path), tool_form="brackets")
+    env = HotpotQA(data=str(tmp_path), tools=False)
     assert env.size("train") == 1 and env.golden_steps("train", 0) is None
     write(tmp_path / "corpus.jsonl", [{"title": "T"}])
     with pytest.raises(Refused, match="line 1: 'text' must be a text"):

@@ -44,7 +44,7 @@ def folder(tmp_path):
 
 
 def family(folder, **settings):
-    return PaperSearchReal(data=str(folder), **{"tool_form": "brackets"} | settings)
+    return PaperSearchReal(data=str(folder), **{"tools": False} | settings)
 
 
 def start(env):

@@ -134,7 +134,7 @@ def test_a_stored_catalogue_plays_the_same(tmp_path, capsys):
 
 def test_a_stored_index_of_passages_plays_the_same(tmp_path):
     write(tmp_path / "hotpot_train_v1.1.jsonl", [record(), record(question="Cara?")])
-    env = HotpotQA(data=str(tmp_path), tool_form="brackets", top=2)
+    env = HotpotQA(data=str(tmp_path), tools=False, top=2)
     before = [play(env.make(), "train", task) for task in range(2)]
     run(family="hotpotqa", out=str(tmp_path), index=True)
     assert [play(env.make(), "train", task) for task in range(2)] == before

@@ -2,7 +2,6 @@
 
 import pytest
 
-from steppo_jax.errors import Refused
 from steppo_jax.hosts import drawing, said
 
 TOOLS = {"search": "query", "expand": "paper_id"}
@@ -44,9 +43,8 @@ def test_thoughts_are_no_actions(form):
     assert said.actions(f"<think>\n{act}", TOOLS, form)[0] == []
 
 
-def test_an_unknown_form_is_refused():
-    with pytest.raises(Refused, match="'xml' is not one of hermes, brackets"):
-        said.check_form("xml")
+def test_tools_choose_the_form():
+    assert [said.form_of(tools) for tools in (True, False)] == ["hermes", "brackets"]
 
 
 def test_draws_never_move():

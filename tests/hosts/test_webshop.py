@@ -50,7 +50,7 @@ def folder(tmp_path, items=None, human=None):
     write(tmp_path / "items_ins_v2_1000.json", traits)
     wishes = {i["asin"]: [wish()] for i in items} if human is None else human
     write(tmp_path / "items_human_ins.json", wishes)
-    return WebShop(data=str(tmp_path), tool_form="brackets")
+    return WebShop(data=str(tmp_path), tools=False)
 
 
 def test_an_episode_page_by_page(tmp_path):
@@ -98,7 +98,7 @@ def test_an_episode_page_by_page(tmp_path):
 
 
 def test_the_expert_finds_back_from_anywhere():
-    env = WebShop(data="generated", tool_form="brackets")
+    env = WebShop(data="generated", tools=False)
     player = env.make()
     player.reset(options={"panel": "test", "task": 3})
     *_, info = player.step("search[brown]")
@@ -118,7 +118,7 @@ def test_the_expert_finds_back_from_anywhere():
 
 
 def test_a_partial_score_pays_nothing_and_is_told():
-    env = WebShop(data="generated", tool_form="brackets")
+    env = WebShop(data="generated", tools=False)
     player = env.make()
     _, info = player.reset(options={"panel": "train", "task": 0})
     for _ in range(2):
@@ -143,7 +143,7 @@ def test_a_partial_score_pays_nothing_and_is_told():
     ],
 )
 def test_what_is_no_action_costs(said, reward):
-    player = WebShop(data="generated", tool_form="brackets").make()
+    player = WebShop(data="generated", tools=False).make()
     _, first = player.reset(options={"panel": "train", "task": 0})
     seen, got, terminated, truncated, info = player.step(said)
     assert got == reward and not terminated and not truncated

@@ -13,6 +13,7 @@ from steppo_jax.text.environment import OnDevice
 from steppo_jax.text.episodes import PlaySettings, play
 from steppo_jax.text.evaluator import jobs_of
 from steppo_jax.text.prompts import Prompter
+from steppo_jax.text.stage import Inline
 from tests.text.tiny import ENV
 
 KEY, T, P, R = jax.random.key(5), 3, 800, 6
@@ -41,7 +42,7 @@ def played(model, chat, slots=3, ids=range(4), policy="rebuilt", **options):
     tasks = jax.tree.map(lambda x: np.asarray(x)[list(ids)], ENV.panel("train"))
     jobs = jobs_of(tasks, ids, [i // 2 for i in ids], KEY, T)
     prompter = Prompter(chat, ENV.instructions, policy, None, P)
-    return play(engine, lambda: Loud(ENV), prompter, jobs, KEY, SETTINGS)
+    return play(engine, Inline(lambda: Loud(ENV)), prompter, jobs, KEY, SETTINGS)
 
 
 def said(episodes):

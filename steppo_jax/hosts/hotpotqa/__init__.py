@@ -20,7 +20,7 @@ from typing import ClassVar
 from steppo_jax.errors import Refused
 from steppo_jax.hosts import records, retrieval, said
 from steppo_jax.hosts.hotpotqa import library
-from steppo_jax.hosts.hotpotqa.environment import HotpotText
+from steppo_jax.hosts.hotpotqa.environment import HotpotText, rules
 
 VARIABLE = "HOTPOTQA_DATA"
 RETRIEVERS = ("bm25", "dense")
@@ -31,12 +31,14 @@ class HotpotQA:
     """The family; see `hosts.base.HostFamily`."""
 
     name: ClassVar[str] = "hotpotqa"
-    version: ClassVar[str] = "1"
     panels: ClassVar[tuple[str, ...]] = tuple(library.FILES)
+    has_expert: ClassVar[bool] = True
 
     max_steps: int = 5
+    on_time_limit: str = "terminal"
+    think_tokens: int = 0  # thoughts are free in text
     data: str = ""  # folder of official files; "": $HOTPOTQA_DATA, else generated
-    tool_form: str = "hermes"  # or brackets
+    tools: bool = True  # calls as JSON; else lines like search[…]
     retriever: str = "bm25"  # or dense
     encoder: str = ""  # dense: folder of the sentence-transformers model for queries
     top: int = 5  # passages of a search
@@ -45,12 +47,25 @@ class HotpotQA:
     seed: int = 0  # of the generated corpus
 
     @property
+    def version(self) -> str:
+        """Names the data too: files that come or go are another environment."""
+        return f"1, {self.title}"
+
+    @property
+    def instructions(self) -> str:
+        return rules(self.max_steps, self.tool_form)
+
+    @property
+    def tool_form(self) -> str:
+        """`tools`, as `said` calls it."""
+        return said.form_of(self.tools)
+
+    @property
     def title(self) -> str:
         """What results are results on."""
         return "HotpotQA" if self._folder() else "HotpotQA (generated corpus)"
 
     def check(self) -> None:
-        said.check_form(self.tool_form)
         if self.retriever not in RETRIEVERS:
             known = ", ".join(RETRIEVERS)
             raise Refused(f"env.retriever={self.retriever!r} is not one of {known}")

@@ -24,6 +24,22 @@ TOOLS = {
 }
 
 
+def rules(max_steps: int, form: str) -> str:
+    """What a reader is told; see `said` for the forms."""
+    call = said.say("search", "QUERY", TOOLS[form], form)
+    answer = "answer[ANSWER]" if form == "brackets" else "<answer>ANSWER</answer>"
+    return (
+        "You are a research agent. Answer the question from the evidence of "
+        "Wikipedia passages that you search for.\n"
+        "To search, think, then call the tool, up to "
+        f"{MOST_CALLS} times in a turn:\n{call}\n"
+        "When the passages tell the answer, give it, as short as possible, without "
+        f"a tool call:\n{answer}\n"
+        f"A response without a search ends the task. You have "
+        f"{max_steps} turns."
+    )
+
+
 class HotpotText:
     """One reader."""
 
@@ -33,19 +49,7 @@ class HotpotText:
 
     @property
     def instructions(self) -> str:
-        form = self._family.tool_form
-        call = said.say("search", "QUERY", TOOLS[form], form)
-        answer = "answer[ANSWER]" if form == "brackets" else "<answer>ANSWER</answer>"
-        return (
-            "You are a research agent. Answer the question from the evidence of "
-            "Wikipedia passages that you search for.\n"
-            "To search, think, then call the tool, up to "
-            f"{MOST_CALLS} times in a turn:\n{call}\n"
-            "When the passages tell the answer, give it, as short as possible, without "
-            f"a tool call:\n{answer}\n"
-            f"A response without a search ends the task. You have "
-            f"{self._family.max_steps} turns."
-        )
+        return self._family.instructions
 
     def reset(
         self, *, seed: int | None = None, options: Info | None = None

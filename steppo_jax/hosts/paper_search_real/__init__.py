@@ -22,7 +22,7 @@ from typing import ClassVar
 from steppo_jax.errors import Refused
 from steppo_jax.hosts import records, said
 from steppo_jax.hosts.paper_search_real import library
-from steppo_jax.hosts.paper_search_real.environment import PaperText
+from steppo_jax.hosts.paper_search_real.environment import PaperText, rules
 
 VARIABLE = "PAPER_SEARCH_DATA"
 RELEVANCE = ("answers", "overlap")
@@ -38,15 +38,31 @@ class PaperSearchReal:
     """The family; see `hosts.base.HostFamily`."""
 
     name: ClassVar[str] = "paper_search_real"
-    version: ClassVar[str] = "1"
     panels: ClassVar[tuple[str, ...]] = tuple(library.FILES)
+    has_expert: ClassVar[bool] = True
 
     max_steps: int = 5
+    on_time_limit: str = "terminal"
+    think_tokens: int = 0  # thoughts are free in text
     data: str = ""  # folder of the files; "": $PAPER_SEARCH_DATA, else generated
-    tool_form: str = "hermes"  # or brackets
+    tools: bool = True  # calls as JSON; else lines like search[…]
     relevance: str = "answers"  # what calls are paid by; or overlap
     abstract_words: int = 400  # of a listed paper
     seed: int = 0  # of the generated literature
+
+    @property
+    def version(self) -> str:
+        """Names the data too: files that come or go are another environment."""
+        return f"1, {self.title}"
+
+    @property
+    def instructions(self) -> str:
+        return rules(self.max_steps, self.tool_form)
+
+    @property
+    def tool_form(self) -> str:
+        """`tools`, as `said` calls it."""
+        return said.form_of(self.tools)
 
     @property
     def title(self) -> str:
@@ -58,7 +74,6 @@ class PaperSearchReal:
         return TITLES["database" if has else "queries"]
 
     def check(self) -> None:
-        said.check_form(self.tool_form)
         if self.relevance not in RELEVANCE:
             known = ", ".join(RELEVANCE)
             raise Refused(f"env.relevance={self.relevance!r} is not one of {known}")

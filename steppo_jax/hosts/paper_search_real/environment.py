@@ -19,6 +19,23 @@ QUERY_CHARACTERS = 300  # of a search where it is shown
 TOOLS = {"search": "query", "expand": "paper_id"}
 
 
+def rules(max_steps: int, form: str) -> str:
+    """What a librarian is told; see `said` for the forms."""
+    calls = "\n".join(
+        said.say(tool, what, TOOLS, form)
+        for tool, what in (("search", "WORDS"), ("expand", "ID"))
+    )
+    return (
+        "You look for the papers that answer a query. A search finds papers by "
+        "their words; expanding a listed paper finds those that cite it and those "
+        "it cites. Papers that have to do with the query are kept.\n"
+        f"Think, then call tools, up to {MOST_CALLS} calls in a turn:\n{calls}\n"
+        "Never repeat a search, and expand a paper once at most, by the id that "
+        f"the list shows. You have {max_steps} turns; a response "
+        "without a call ends the search."
+    )
+
+
 class PaperText:
     """One librarian."""
 
@@ -28,20 +45,7 @@ class PaperText:
 
     @property
     def instructions(self) -> str:
-        form = self._family.tool_form
-        calls = "\n".join(
-            said.say(tool, what, TOOLS, form)
-            for tool, what in (("search", "WORDS"), ("expand", "ID"))
-        )
-        return (
-            "You look for the papers that answer a query. A search finds papers by "
-            "their words; expanding a listed paper finds those that cite it and those "
-            "it cites. Papers that have to do with the query are kept.\n"
-            f"Think, then call tools, up to {MOST_CALLS} calls in a turn:\n{calls}\n"
-            "Never repeat a search, and expand a paper once at most, by the id that "
-            f"the list shows. You have {self._family.max_steps} turns; a response "
-            "without a call ends the search."
-        )
+        return self._family.instructions
 
     def reset(
         self, *, seed: int | None = None, options: Info | None = None

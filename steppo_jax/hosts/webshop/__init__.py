@@ -20,7 +20,7 @@ from typing import ClassVar
 from steppo_jax.errors import Refused
 from steppo_jax.hosts import records, retrieval, said
 from steppo_jax.hosts.webshop import expert, lucene, shop, store
-from steppo_jax.hosts.webshop.environment import WebShopText
+from steppo_jax.hosts.webshop.environment import WebShopText, rules
 
 VARIABLE = "WEBSHOP_DATA"
 RETRIEVERS = ("bm25", "lucene")
@@ -31,15 +31,31 @@ class WebShop:
     """The family; see `hosts.base.HostFamily`."""
 
     name: ClassVar[str] = "webshop"
-    version: ClassVar[str] = "1"
     panels: ClassVar[tuple[str, ...]] = ("train", "test")
+    has_expert: ClassVar[bool] = True
 
     max_steps: int = 15
+    on_time_limit: str = "terminal"
+    think_tokens: int = 0  # thoughts are free in text
     data: str = ""  # folder of official files; "": $WEBSHOP_DATA, else generated
-    tool_form: str = "hermes"  # or brackets
+    tools: bool = True  # calls as JSON; else lines like search[…]
     retriever: str = "bm25"  # or lucene: the official index, with Pyserini
     history: int = 2  # earlier (page, action) pairs in the observation
     seed: int = 0  # of the generated catalogue
+
+    @property
+    def version(self) -> str:
+        """Names the data too: files that come or go are another environment."""
+        return f"1, {self.title}"
+
+    @property
+    def instructions(self) -> str:
+        return rules(self.max_steps, self.tool_form)
+
+    @property
+    def tool_form(self) -> str:
+        """`tools`, as `said` calls it."""
+        return said.form_of(self.tools)
 
     @property
     def title(self) -> str:
@@ -47,7 +63,6 @@ class WebShop:
         return "WebShop" if self._folder() else "WebShop (generated catalogue)"
 
     def check(self) -> None:
-        said.check_form(self.tool_form)
         folder = self._folder()
         for name in ("seed", "history"):
             if getattr(self, name) < 0:

@@ -24,6 +24,31 @@ TOOLS = {
 }
 
 
+def say(command: str, form: str) -> str:
+    """A response that gives this one command."""
+    tools = TOOLS[form]
+    if form == "hermes":
+        return said.say("env_step", command, tools, form)
+    name, _, argument = command.partition("[")
+    return said.say(name, argument[:-1], tools, form)
+
+
+def rules(max_steps: int, form: str) -> str:
+    """What a shopper is told; see `said` for the forms."""
+    ways = "\n".join(
+        say(command, form) for command in ("search[KEYWORDS]", "click[VALUE]")
+    )
+    return (
+        "You are shopping in a web shop. Buy the product that satisfies the "
+        "instruction, with the options it asks for. Choose options on the page of "
+        f"an item before you buy. You have {max_steps} turns; buying ends "
+        "the task.\n"
+        "Take exactly one action per turn, one of:\n"
+        f"{ways}\n"
+        "VALUE is one of the clicks that are listed as available."
+    )
+
+
 class WebShopText:
     """One shopper."""
 
@@ -34,18 +59,7 @@ class WebShopText:
 
     @property
     def instructions(self) -> str:
-        ways = "\n".join(
-            self._say(command) for command in ("search[KEYWORDS]", "click[VALUE]")
-        )
-        return (
-            "You are shopping in a web shop. Buy the product that satisfies the "
-            "instruction, with the options it asks for. Choose options on the page of "
-            f"an item before you buy. You have {self._max_steps} turns; buying ends "
-            "the task.\n"
-            "Take exactly one action per turn, one of:\n"
-            f"{ways}\n"
-            "VALUE is one of the clicks that are listed as available."
-        )
+        return rules(self._max_steps, self._form)
 
     def reset(
         self, *, seed: int | None = None, options: Info | None = None
@@ -100,13 +114,6 @@ class WebShopText:
             return True
         return name == "click" and pages.click(self._visit, argument, self._shop)
 
-    def _say(self, command: str) -> str:
-        tools = TOOLS[self._form]
-        if self._form == "hermes":
-            return said.say("env_step", command, tools, self._form)
-        name, argument = command.split("[", 1)
-        return said.say(name, argument[:-1], tools, self._form)
-
     def _observation(self) -> str:
         visit = self._visit
         parts = [
@@ -135,5 +142,5 @@ class WebShopText:
             },
         }
         if visit.page != "bought" and self._steps < self._max_steps:
-            info["expert"] = self._say(expert.command(visit, self._shop))
+            info["expert"] = say(expert.command(visit, self._shop), self._form)
         return info
