@@ -92,6 +92,8 @@ def update_settings(config: ConfigDict) -> UpdateSettings:
         epochs=u.epochs,
         minibatches=u.minibatches,
         microbatch=u.microbatch,
+        layout=u.layout,
+        capacity=u.capacity,
     )
 
 

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "steppo_jax"
 ROWS = (
     {"structs", "draws", "masked", "parallel", "vocabulary", "errors", "provenance"},
     {"credit", "objective", "intervals", "records", "stored_tree"},
-    {"models", "envs", "layout", "panel_records", "truth", "hosts"},
+    {"models", "envs", "layout", "packing", "panel_records", "truth", "hosts"},
     {"settings", "official_points", "actor", "learner", "trajectories", "anchors"}
     | {"weights", "engine"},
     {"methods", "evaluate", "warm_start", "chat"},

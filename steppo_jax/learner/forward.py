@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from steppo_jax import masked
 from steppo_jax.learner import microbatch
 from steppo_jax.models.heads import (
     Critic,
@@ -107,7 +108,7 @@ def policy_tables(
             microbatch.write(table, index, real, x) for table, x in zip(carry, out)
         )
 
-    zeros_SL = jnp.zeros(mask_SL.shape, jnp.float32)
+    zeros_SL = jnp.zeros(mask_SL.shape, masked.real())
     tables = microbatch.walk(body, (zeros_SL, zeros_SL), order_S, count, size)
     return tuple(jnp.where(mask_SL, x, 0.0) for x in tables)
 
@@ -137,7 +138,7 @@ def shared_tables(
             microbatch.write(table, index, real, x) for table, x in zip(carry, out)
         )
 
-    zeros_SL = jnp.zeros(mask_SL.shape, jnp.float32)
+    zeros_SL = jnp.zeros(mask_SL.shape, masked.real())
     log_prob, entropy, value = microbatch.walk(
         body, (zeros_SL,) * 3, order_S, count, size
     )
@@ -159,5 +160,5 @@ def value_table(
         value = critic.apply(params, *select(tokens, index, columns))
         return microbatch.write(table, index, real, value)
 
-    zeros = jnp.zeros((tokens.token.shape[0], columns), jnp.float32)
+    zeros = jnp.zeros((tokens.token.shape[0], columns), masked.real())
     return microbatch.walk(body, zeros, order_S, count, size)

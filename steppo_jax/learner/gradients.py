@@ -142,7 +142,7 @@ def value_sums(t: Tables, index, real, value, value_clip) -> LossSums:
     else:
         step = t.value_step[index]
         mask = step != NO_STEP
-        weight = unit = mask.astype(jnp.float32)
+        weight = unit = mask.astype(masked.real())
         old, target = masked.take(t.old_value, step), masked.take(t.target, step)
     return objective.value_loss(
         value, old, target, mask & real[:, None], weight, unit, value_clip

@@ -7,6 +7,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from steppo_jax import masked
+
 FEW = 16  # rows up to which the cached keys are the left operand, see `models.linear`
 # Finite, so that a query that may look at nothing (padding) averages instead of
 # turning into NaN; its output is never read.
@@ -37,7 +39,7 @@ def attend(
     G, C = k_SGCK.shape[1:3]
     rows = (H // G) * L
     q_SGRK = q_SLHK.transpose(0, 2, 1, 3).reshape(S, G, rows, K)
-    summed = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
+    summed = functools.partial(jnp.einsum, preferred_element_type=masked.real())
     if rows > FEW:
         score = summed("sgrk,sgck->sgrc", q_SGRK, k_SGCK)
     else:  # the barrier keeps XLA from turning the product back

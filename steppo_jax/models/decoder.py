@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from steppo_jax import masked
 from steppo_jax.models import linear, lora
 from steppo_jax.models.attention import attend, causal_mask
 from steppo_jax.models.rope import RopeScaling, rotate
@@ -237,7 +238,7 @@ class Decoder(nn.Module):
         table_VD = self.embedding.embedding.astype(x_SLD.dtype)
         rows = x_SLD.shape[:-1]
         flat = x_SLD.reshape(-1, x_SLD.shape[-1])
-        return linear.times(flat, table_VD, jnp.float32).reshape(*rows, -1)
+        return linear.times(flat, table_VD, masked.real()).reshape(*rows, -1)
 
 
 def write(cache_SGCK: jax.Array, new_SGLK: jax.Array, place: jax.Array) -> jax.Array:

@@ -9,6 +9,7 @@ import ml_collections
 
 from steppo_jax import credit, envs
 from steppo_jax.envs import context
+from steppo_jax.packing import bins_for
 from steppo_jax.settings.errors import ConfigError, refuse, unknown
 from steppo_jax.settings.fields import FIELDS, WORDS, find, flat
 from steppo_jax.settings.ranges import MOST, broken
@@ -258,14 +259,28 @@ def _batch(values: Values) -> None:
             f"rows are counted up to {MOST}; lower one of them"
         )
     most = trajectories // parts * values["env.max_steps"]
+    kind = "one per step"
+    if values["learner.capacity"] is not None:
+        most = bins_for(most, values["learner.capacity"])
+        kind = f"learner.capacity={values['learner.capacity']} steps or more in each"
     if values["learner.microbatch"] > most:
-        rule = f"a device's minibatch holds at most {most} sequences (one per step)"
+        rule = f"a device's minibatch holds at most {most} sequences ({kind})"
         raise refuse(
             "learner.microbatch",
             values["learner.microbatch"],
             rule,
             f"set {most} or less",
         )
+
+
+def _layout(values: Values) -> None:
+    name = values["learner.layout"]
+    user = f"learner.layout={name}"
+    _needs(values, "learner.capacity", name != "rows", user, 8)
+    if name == "merged" and values["context.policy"] == "rebuilt":
+        rule = "context.policy=rebuilt: no prompt begins with the step before it"
+        remedy = "set --config.learner.layout=packed, or context.policy=append"
+        raise refuse("learner.layout", name, rule, remedy)
 
 
 def _warm_start(values: Values) -> None:
@@ -335,6 +350,7 @@ RULES: tuple[Callable[[Values], None], ...] = (
     _kl,
     _model,
     _language_model,
+    _layout,
     _batch,
     _warm_start,
     _guards,

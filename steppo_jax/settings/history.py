@@ -28,6 +28,8 @@ ADDED: dict[str, Any] = {
     "lm.max_new": None,
     "lm.slots": None,
     "warm_start.measured_on": 256,
+    "learner.layout": "rows",
+    "learner.capacity": None,
     # Runs without guards went on whatever their numbers; resumed, they have them.
     "guards.max_skips": 8,
     "guards.sampler_gap": 0.05,

@@ -18,6 +18,7 @@ TRUNKS = ("own", "shared")
 TIME_LIMITS = ("terminal", "bootstrap")
 POSITIONS = ("learned", "rope")
 DTYPES = ("float32", "bfloat16")
+LAYOUTS = ("rows", "packed", "merged")
 DECODINGS = ("sampled", "greedy")
 
 # Counts are int32 on the device. Smaller bounds keep what is built before the first
@@ -141,6 +142,8 @@ RANGES: dict[str, Range] = {
     "learner.epochs": count(1, LONG),
     "learner.minibatches": count(1),
     "learner.microbatch": count(1),
+    "learner.layout": one_of(LAYOUTS),
+    "learner.capacity": count(1, LONG),
     "warm_start.success": Range(
         "must lie in [0, 1), 0 for no warm start", lambda x: 0 <= x < 1
     ),
