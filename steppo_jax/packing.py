@@ -2,9 +2,9 @@
 
 Sequences are laid into bins of one width by first fit, longest first: each goes into
 the first bin that still has room. A bin is never opened while an older one has room,
-so all but the last opened hold more than width − L tokens, L the longest sequence, and
-`bins_for` is enough whatever the lengths are. Everything is indices: tables are
-gathered into the bins, and results are gathered back.
+so all but the last opened hold more than W − L tokens (W the width, L the longest
+sequence), and `bins_for` is enough whatever the lengths are. Everything is indices:
+tables are gathered into the bins, and results are gathered back.
 """
 
 from __future__ import annotations
@@ -73,13 +73,13 @@ class Packing:
         )
 
 
-def bins_for(sequences: int, capacity: int) -> int:
-    """Bins that are enough for so many sequences, `capacity` longest ones to a bin.
+def bins_for(sequences: int, width: int, longest: int) -> int:
+    """Bins that are enough for so many sequences.
 
-    All bins but the last hold more than (capacity − 1)·L tokens, so `capacity`
+    All but the last hold more than width − longest tokens: ⌊width / longest⌋
     sequences or more each.
     """
-    return min(sequences // capacity + 1, sequences)
+    return min(sequences // (width // longest) + 1, sequences)
 
 
 def first_fit(
@@ -102,7 +102,7 @@ def first_fit(
 def pack(
     length_S: jax.Array,
     columns: int,
-    capacity: int,
+    width: int,
     *,
     longest: int | None = None,
     sequence_n: jax.Array | None = None,
@@ -112,14 +112,14 @@ def pack(
     Args:
       length_S: places to take from the beginning of each sequence of the table.
       columns: L of the table.
-      capacity: sequences of the longest kind that fit into one bin.
-      longest: most places of any sequence; L by default.
+      width: places of a bin, `longest` or more.
+      longest: most places that are taken of a sequence; L by default.
       sequence_n: the only sequences to look at, each once; all by default.
     """
-    S, width = length_S.shape[0], capacity * (longest or columns)
+    S = length_S.shape[0]
     if sequence_n is None:
         sequence_n = jnp.arange(S, dtype=jnp.int32)
-    bins = bins_for(sequence_n.shape[0], capacity)
+    bins = bins_for(sequence_n.shape[0], width, longest or columns)
     length_n = length_S[sequence_n].astype(jnp.int32)
     order = jnp.argsort(-length_n, stable=True)
     length_n, sequence_n = length_n[order], sequence_n[order]

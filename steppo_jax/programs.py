@@ -93,7 +93,7 @@ def update_settings(config: ConfigDict) -> UpdateSettings:
         minibatches=u.minibatches,
         microbatch=u.microbatch,
         layout=u.layout,
-        capacity=u.capacity,
+        width=u.width,
     )
 
 

@@ -33,7 +33,7 @@ class Part:
 
 
 def whole(
-    capacity: int | None,
+    width: int | None,
     tokens: Tokens,
     wanted_S: jax.Array,
     run: Pass,
@@ -43,25 +43,23 @@ def whole(
     """What `run(tokens, wanted)` gives for the wanted sequences, [S, columns] each.
 
     Args:
-      capacity: of a bin (`packing.pack`); None runs on the table as it is.
+      width: of the bins (`packing.pack`); None runs on the table as it is.
       run: a forward pass over the wanted sequences [S] of a table.
       length_S: places that are read of each sequence; all in use by default.
       columns: most of them; L by default.
     """
-    if capacity is None:
+    if width is None:
         return run(tokens, wanted_S)
     length_S = packing.lengths(tokens) if length_S is None else length_S
     L = tokens.token.shape[1]
-    packed = packing.pack(
-        jnp.where(wanted_S, length_S, 0), L, capacity, longest=columns
-    )
+    packed = packing.pack(jnp.where(wanted_S, length_S, 0), L, width, longest=columns)
     bins = jnp.arange(packed.source.shape[0]) < packed.count
     found = run(packed.tokens(tokens), bins)
     return tuple(packed.back(x)[:, : columns or L] for x in found)
 
 
 def minibatch(
-    capacity: int | None,
+    width: int | None,
     steps: Steps,
     tables: Tables,
     order_S: jax.Array,
@@ -76,7 +74,7 @@ def minibatch(
     Returns the two parts, and how many places of the policy's bins there are and are
     used; nothing of it for `rows`.
     """
-    if capacity is None:
+    if width is None:
         part = Part(tables, order_S, count)
         return part, part, {}
     tokens = tables.tokens
@@ -88,7 +86,7 @@ def minibatch(
         packed = packing.pack(
             jnp.where(dealt_S, length_S, 0),
             L,
-            capacity,
+            width,
             longest=longest,
             sequence_n=first_n,
         )

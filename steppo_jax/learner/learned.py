@@ -54,7 +54,7 @@ def learn(
     estimator: Estimator,
     temperature: float,
     size: int,
-    capacity: int | None = None,
+    width: int | None = None,
 ) -> tuple[Learned, jax.Array]:
     """The `Learned` table under the parameters the iteration starts with, and the
     entropy [S, L] at each response token.
@@ -65,7 +65,7 @@ def learn(
     Args:
       models, params: (policy, critic or None) and their parameters.
       size: sequences per slice.
-      capacity: of the bins that sequences are packed into; None = as they are.
+      width: of the bins that sequences are packed into; None = as they are.
     """
     (policy, critic), (policy_params, critic_params) = models, params
     S, B = tokens.token.shape[0], steps.num_rows
@@ -75,7 +75,7 @@ def learn(
     if isinstance(critic, ValueHead):
         read_S = wanted_S | tokens.response_mask.any(axis=1)
         old_log_prob, entropy, table = layouts.whole(
-            capacity,
+            width,
             tokens,
             read_S,
             lambda laid, read: forward.shared_tables(
@@ -83,19 +83,19 @@ def learn(
                 critic,
                 params,
                 laid,
-                wanted_S if capacity is None else read,
+                wanted_S if width is None else read,
                 temperature,
                 size,
             ),
         )
     else:
         old_log_prob, entropy = log_probs(
-            policy, policy_params, tokens, temperature, size, capacity
+            policy, policy_params, tokens, temperature, size, width
         )
         if critic is not None:
             columns = tokens.token.shape[1] if whole else tokens.prompt_columns
             (table,) = layouts.whole(
-                capacity,
+                width,
                 tokens,
                 wanted_S,
                 lambda laid, wanted: (
@@ -104,7 +104,7 @@ def learn(
                         critic_params,
                         laid,
                         wanted,
-                        columns if capacity is None else laid.token.shape[1],
+                        columns if width is None else laid.token.shape[1],
                         size,
                     ),
                 ),
@@ -129,11 +129,11 @@ def learn(
 
 
 def log_probs(
-    policy: Policy, params, tokens: Tokens, temperature, size: int, capacity: int | None
+    policy: Policy, params, tokens: Tokens, temperature, size: int, width: int | None
 ) -> tuple[jax.Array, jax.Array]:
     """`forward.policy_tables` under a layout: see `learn`."""
     return layouts.whole(
-        capacity,
+        width,
         tokens,
         tokens.response_mask.any(axis=1),
         lambda laid, _: forward.policy_tables(policy, params, laid, temperature, size),

@@ -40,7 +40,7 @@ class UpdateSettings:
     minibatches: int = 1
     microbatch: int = 16
     layout: str = "rows"  # rows | packed | merged
-    capacity: int | None = None  # longest sequences to a bin; None for rows
+    width: int | None = None  # places of a packed sequence; None for rows
 
     @property
     def policy_objective(self) -> ObjectiveSettings:

@@ -156,7 +156,7 @@ class Learner:
         models = (self.policy, self.critic)
 
         def minibatch(carry, dealt):
-            *both, filled = layouts.minibatch(s.capacity, steps, tables, *dealt, most)
+            *both, filled = layouts.minibatch(s.width, steps, tables, *dealt, most)
             if self.on_trunk:
                 of = both[0]
                 carry, parts = shared.step(
@@ -191,7 +191,7 @@ class Learner:
             estimator,
             s.temperature,
             s.microbatch,
-            s.capacity,
+            s.width,
         )
         kl, ref_log_prob = {}, None
         if s.kl is not None:
@@ -224,7 +224,7 @@ class Learner:
         s, mask = self.settings, tokens.response_mask
         reference = lora.join(now.reference, lora.split(now.policy)[1])
         ref_log_prob, _ = learned.log_probs(
-            self.policy, reference, tokens, s.temperature, s.microbatch, s.capacity
+            self.policy, reference, tokens, s.temperature, s.microbatch, s.width
         )
         k3 = objective.kl_estimate("k3", table.old_log_prob, ref_log_prob)
         metrics = {"policy/reference_kl": masked.mean(k3, mask, axis.sum)}

@@ -259,12 +259,8 @@ def _batch(values: Values) -> None:
             f"rows are counted up to {MOST}; lower one of them"
         )
     most = trajectories // parts * values["env.max_steps"]
-    kind = "one per step"
-    if values["learner.capacity"] is not None:
-        most = bins_for(most, values["learner.capacity"])
-        kind = f"learner.capacity={values['learner.capacity']} steps or more in each"
     if values["learner.microbatch"] > most:
-        rule = f"a device's minibatch holds at most {most} sequences ({kind})"
+        rule = f"a device's minibatch holds at most {most} sequences (one per step)"
         raise refuse(
             "learner.microbatch",
             values["learner.microbatch"],
@@ -274,13 +270,47 @@ def _batch(values: Values) -> None:
 
 
 def _layout(values: Values) -> None:
-    name = values["learner.layout"]
+    name, width = values["learner.layout"], values["learner.width"]
     user = f"learner.layout={name}"
-    _needs(values, "learner.capacity", name != "rows", user, 8)
+    _needs(values, "learner.width", name != "rows", user, 256)
     if name == "merged" and values["context.policy"] == "rebuilt":
         rule = "context.policy=rebuilt: no prompt begins with the step before it"
         remedy = "set --config.learner.layout=packed, or context.policy=append"
         raise refuse("learner.layout", name, rule, remedy)
+    if width is None:
+        return
+    longest = _longest(values)
+    if width < longest:
+        rule = f"a prompt with its response may have {longest} tokens"
+        raise refuse("learner.width", width, rule, f"set {longest} or more")
+    devices, steps = values["devices"] or 1, values["env.max_steps"]
+    trajectories = values["rollout.groups"] * values["rollout.group_size"]
+    rows = trajectories // (devices * values["learner.minibatches"]) * steps
+    most, size = bins_for(rows, width, longest), values["learner.microbatch"]
+    if size > most:
+        rule = f"a device's minibatch is packed into at most {most} sequences"
+        raise refuse("learner.microbatch", size, rule, f"set {most} or less")
+
+
+def _longest(values: Values) -> int:
+    """Most tokens of a prompt with its response."""
+    if values["lm.weights"] is not None:
+        return values["lm.max_prompt"] + values["lm.max_new"]
+    environment = context.wrap(
+        envs.make(**_of(values, "env.")),
+        values["context.policy"],
+        values["context.turns"],
+    )
+    return environment.observation_length + environment.response_length
+
+
+def _of(values: Values, prefix: str) -> Values:
+    """The fields of one group, without its name."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in values.items()
+        if name.startswith(prefix)
+    }
 
 
 def _warm_start(values: Values) -> None:
@@ -313,11 +343,7 @@ def _guards(values: Values) -> None:
 
 
 def _environment(values: Values) -> None:
-    settings = {
-        name.removeprefix("env."): value
-        for name, value in values.items()
-        if name.startswith("env.")
-    }
+    settings = _of(values, "env.")
     policy, turns = values["context.policy"], values["context.turns"]
     _needs(values, "context.turns", policy == "last", f"context.policy={policy}", 2)
     try:
@@ -350,10 +376,10 @@ RULES: tuple[Callable[[Values], None], ...] = (
     _kl,
     _model,
     _language_model,
-    _layout,
     _batch,
     _warm_start,
     _guards,
     _environment,
+    _layout,
     _preset,
 )

@@ -142,7 +142,7 @@ TREE: dict[str, Any] = {
         "minibatches": 4,  # optimizer updates per epoch, of whole trajectories
         "microbatch": 16,  # sequences per gradient slice (memory and cache)
         "layout": "rows",  # one step each | packed: several | merged: a trajectory
-        "capacity": optional(int),  # packed, merged: longest sequences that fit in one
+        "width": optional(int),  # packed, merged: places of a packed sequence
     },
     "warm_start": {  # cloning of the scripted expert until success is measured
         "success": 0.10,  # on the train panel; 0 = no warm start

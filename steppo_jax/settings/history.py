@@ -29,7 +29,7 @@ ADDED: dict[str, Any] = {
     "lm.slots": None,
     "warm_start.measured_on": 256,
     "learner.layout": "rows",
-    "learner.capacity": None,
+    "learner.width": None,
     # Runs without guards went on whatever their numbers; resumed, they have them.
     "guards.max_skips": 8,
     "guards.sampler_gap": 0.05,

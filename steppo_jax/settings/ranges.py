@@ -143,7 +143,7 @@ RANGES: dict[str, Range] = {
     "learner.minibatches": count(1),
     "learner.microbatch": count(1),
     "learner.layout": one_of(LAYOUTS),
-    "learner.capacity": count(1, LONG),
+    "learner.width": count(1, WIDE),
     "warm_start.success": Range(
         "must lie in [0, 1), 0 for no warm start", lambda x: 0 <= x < 1
     ),

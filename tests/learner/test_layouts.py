@@ -23,11 +23,9 @@ def rolled(env):
 
 def both(method, env, rolled, kind, dtype="float32", **changes):
     """(movement in this layout, movement in rows, what each said)."""
-    name, capacity = kind
+    name, width = kind
     rows = layouts.learner(method, env, dtype, **changes)
-    other = layouts.learner(
-        method, env, dtype, layout=name, capacity=capacity, **changes
-    )
+    other = layouts.learner(method, env, dtype, layout=name, width=width, **changes)
     # Value heads are made in float32 whatever the decoder is.
     state = layouts.doubled(rows.init(jax.random.key(3)))
     wanted, *told = toy.update(rows, rolled, state)
@@ -37,7 +35,7 @@ def both(method, env, rolled, kind, dtype="float32", **changes):
 
 @pytest.mark.parametrize(
     ("method", "kind", "changes"),
-    [("steppo", ("merged", 3), {}), ("grpo", ("packed", 2), {"epochs": 2})],
+    [("steppo", ("merged", 80), {}), ("grpo", ("packed", 60), {"epochs": 2})],
 )
 def test_the_gradient_is_that_of_rows(method, kind, changes, env, rolled):
     found, wanted, said, told = both(method, env, rolled, kind, **changes)
@@ -52,9 +50,9 @@ def test_the_gradient_is_that_of_rows(method, kind, changes, env, rolled):
 @pytest.mark.parametrize(
     ("method", "kind", "changes"),
     [
-        ("steppo", ("packed", 2), {}),
-        ("ppo", ("merged", 2), {"minibatches": 1}),
-        ("steppo", ("merged", 1), {"critic_coef": 0.5}),  # on the policy's trunk
+        ("steppo", ("packed", 60), {}),
+        ("ppo", ("merged", 48), {"minibatches": 1}),
+        ("steppo", ("merged", 27), {"critic_coef": 0.5}),  # on the policy's trunk
     ],
 )
 def test_below_rounding_too(method, kind, changes, env, rolled):
@@ -110,15 +108,15 @@ def test_first_fit_by_hand():
     assert places[:6] == [0, 0, 4, 5, 0, 2]
 
 
-@pytest.mark.parametrize("capacity", [1, 2, 5])
-def test_every_token_is_packed_once_and_comes_back(capacity):
-    rng = np.random.default_rng(capacity)
+@pytest.mark.parametrize("width", [7, 15, 35])
+def test_every_token_is_packed_once_and_comes_back(width):
+    rng = np.random.default_rng(width)
     length = rng.integers(0, 8, 40)  # of L = 7
-    packed = packing.pack(jnp.array(length), 7, capacity)
+    packed = packing.pack(jnp.array(length), 7, width)
     source = np.asarray(packed.source)
     wanted = [s * 7 + place for s in range(40) for place in range(length[s])]
     assert sorted(source[source >= 0].tolist()) == wanted
-    assert source.shape == (packing.bins_for(40, capacity), 7 * capacity)
+    assert source.shape == (packing.bins_for(40, width, 7), width)
     assert (source >= 0).any(1).sum() == packed.count
     assert packed.used == len(wanted)
     table = jnp.arange(280.0).reshape(40, 7) + 1
@@ -127,7 +125,7 @@ def test_every_token_is_packed_once_and_comes_back(capacity):
 
 
 @pytest.mark.parametrize("length", [[7] * 12, [4] * 12, [7, 1] * 6])
-@pytest.mark.parametrize("capacity", [1, 2, 3])
-def test_the_bins_are_enough_for_the_worst_lengths(length, capacity):
-    packed = packing.pack(jnp.array(length), 7, capacity)
+@pytest.mark.parametrize("width", [7, 13, 14, 22])
+def test_the_bins_are_enough_for_the_worst_lengths(length, width):
+    packed = packing.pack(jnp.array(length), 7, width)
     assert (packed.source >= 0).sum() == sum(length)
