@@ -12,7 +12,8 @@ PACKAGE = ROOT / "steppo_jax"
 
 # A module imports from rows above its own, and from its own package.
 ROWS = (
-    {"structs", "draws", "masked", "parallel", "vocabulary", "errors", "provenance"},
+    {"structs", "draws", "masked", "parallel", "vocabulary", "errors", "provenance"}
+    | {"placement", "mesh"},
     {"credit", "objective", "intervals", "records", "stored_tree"},
     {"models", "envs", "layout", "packing", "panel_records", "truth", "hosts"},
     {"settings", "official_points", "actor", "learner", "trajectories", "anchors"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from steppo_jax import masked
+from steppo_jax import masked, placement
 from steppo_jax.learner import microbatch
 from steppo_jax.models.heads import (
     Critic,
@@ -22,7 +22,7 @@ LOGITS_AT_ONCE = 2**24
 def select(tokens: Tokens, index: jax.Array, columns: int | None = None):
     """(token, position, segment) of some sequences, up to `columns` places."""
     whole = (tokens.token, tokens.position, tokens.segment)
-    return tuple(x[index, :columns] for x in whole)
+    return tuple(placement.spread(x[index, :columns]) for x in whole)
 
 
 def after(x_SL: jax.Array) -> jax.Array:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from steppo_jax import masked
+from steppo_jax import masked, placement
 from steppo_jax.models import linear, lora
 from steppo_jax.models.attention import attend, causal_mask
 from steppo_jax.models.rope import RopeScaling, rotate
@@ -226,10 +226,11 @@ class Decoder(nn.Module):
         x_SLD = self.embedding(token_SL)
         if self.config.positions == "learned":
             x_SLD = x_SLD + self.position_table(position_SL)
-        written = []
+        x_SLD, written = placement.spread(x_SLD), []
         for i, block in enumerate(self.blocks):
             layer = None if cache is None else cache[i]
             x_SLD, kv = block(x_SLD, position_SL, mask_SLC, layer, place)
+            x_SLD = placement.spread(x_SLD)
             written.append(kv)
         return self.final_norm(x_SLD), tuple(written)
 

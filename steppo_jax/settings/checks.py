@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -220,7 +221,7 @@ def _language_model(values: Values) -> None:
         rule = f"{user}: language models have rotary positions"
         remedy = "use the preset argument model=NAME, which sets all of model.*"
         raise refuse("model.positions", values["model.positions"], rule, remedy)
-    if values["devices"] > 1:
+    if values["devices"] > 1 and values["parallel.kind"] != "mesh":
         rule = f"{user} plays and learns on one device"
         raise refuse("devices", values["devices"], rule, "set --config.devices=1")
     name = values["credit.estimator"]
@@ -240,14 +241,47 @@ def _lora(values: Values) -> None:
         raise refuse("model.lora_rank", rank, rule, f"use {width} or less")
 
 
+MESH = ("parallel.data", "parallel.fsdp", "parallel.tensor")
+
+
+def _parallel(values: Values) -> None:
+    kind = values["parallel.kind"]
+    user = f"parallel.kind={kind}"
+    for name in MESH:
+        _needs(values, name, kind == "mesh", user, 1)
+    if kind != "mesh":
+        return
+    wanted = math.prod(values[name] for name in MESH)
+    if values["devices"] not in (0, wanted):
+        rule = f"{' * '.join(MESH)} = {wanted} devices make the mesh"
+        raise refuse("devices", values["devices"], rule, "set --config.devices=0")
+    tensor, fsdp = values["parallel.tensor"], values["parallel.fsdp"]
+    for name in ("model.heads", "model.kv_heads", "model.mlp_width"):
+        if values[name] % tensor:
+            rule = f"does not divide {name}={values[name]}, which it cuts"
+            raise refuse("parallel.tensor", tensor, rule, "use a divisor")
+    if values["model.width"] % fsdp:
+        rule = f"does not divide model.width={values['model.width']}, which it cuts"
+        raise refuse("parallel.fsdp", fsdp, rule, "use a divisor")
+
+
+def _pieces(values: Values) -> tuple[int, str]:
+    """Parts that the batch is cut into, and how they are named."""
+    if values["parallel.kind"] == "mesh":
+        count = values["parallel.data"] * values["parallel.fsdp"]
+        return count, f"parallel.data * parallel.fsdp={count}"
+    count = values["devices"] or 1
+    return count, f"devices={count}"
+
+
 def _batch(values: Values) -> None:
     groups, size = values["rollout.groups"], values["rollout.group_size"]
-    devices, minibatches = values["devices"] or 1, values["learner.minibatches"]
+    (devices, named), minibatches = _pieces(values), values["learner.minibatches"]
     trajectories, parts = groups * size, devices * minibatches
     if trajectories % parts:
         raise ConfigError(
             f"config.rollout.groups={groups} * rollout.group_size={size} = "
-            f"{trajectories} trajectories do not split into devices={devices} * "
+            f"{trajectories} trajectories do not split into {named} * "
             f"learner.minibatches={minibatches} = {parts} equal parts; change one of "
             f"them so that {parts} divides {trajectories}"
         )
@@ -283,7 +317,7 @@ def _layout(values: Values) -> None:
     if width < longest:
         rule = f"a prompt with its response may have {longest} tokens"
         raise refuse("learner.width", width, rule, f"set {longest} or more")
-    devices, steps = values["devices"] or 1, values["env.max_steps"]
+    (devices, _), steps = _pieces(values), values["env.max_steps"]
     trajectories = values["rollout.groups"] * values["rollout.group_size"]
     rows = trajectories // (devices * values["learner.minibatches"]) * steps
     most, size = bins_for(rows, width, longest), values["learner.microbatch"]
@@ -326,9 +360,9 @@ def _warm_start(values: Values) -> None:
 
 
 def _cloning(values: Values) -> None:
-    episodes, devices = values["warm_start.episodes"], values["devices"] or 1
+    episodes, (devices, named) = values["warm_start.episodes"], _pieces(values)
     if episodes % devices:
-        rule = f"devices={devices} does not divide it"
+        rule = f"{named} does not divide it"
         raise refuse("warm_start.episodes", episodes, rule, "use a multiple")
     most, every = values["warm_start.max_updates"], values["warm_start.check_every"]
     if most % every:
@@ -376,6 +410,7 @@ RULES: tuple[Callable[[Values], None], ...] = (
     _kl,
     _model,
     _language_model,
+    _parallel,
     _batch,
     _warm_start,
     _guards,

@@ -49,6 +49,12 @@ TREE: dict[str, Any] = {
     "seed": 0,  # everything random follows from it
     "iterations": 80,  # rollout + update, after the warm start
     "devices": 0,  # 0 = all local ones; on CPU one per core where the batch allows
+    "parallel": {  # how programs run on several devices
+        "kind": "pmap",  # every device has all parameters | mesh: cut over devices
+        "data": optional(int),  # mesh: pieces of the batch …
+        "fsdp": optional(int),  # … times these, which cut parameters too
+        "tensor": optional(int),  # mesh: pieces of heads, MLP and vocabulary
+    },
     "env": {
         "name": "household",
         "max_steps": 20,  # the task's limit, in interaction steps

@@ -28,6 +28,10 @@ ADDED: dict[str, Any] = {
     "lm.max_new": None,
     "lm.slots": None,
     "warm_start.measured_on": 256,
+    "parallel.kind": "pmap",
+    "parallel.data": None,
+    "parallel.fsdp": None,
+    "parallel.tensor": None,
     "learner.layout": "rows",
     "learner.width": None,
     # Runs without guards went on whatever their numbers; resumed, they have them.

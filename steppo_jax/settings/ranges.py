@@ -18,6 +18,7 @@ TRUNKS = ("own", "shared")
 TIME_LIMITS = ("terminal", "bootstrap")
 POSITIONS = ("learned", "rope")
 DTYPES = ("float32", "bfloat16")
+WRAPPERS = ("pmap", "mesh")
 LAYOUTS = ("rows", "packed", "merged")
 DECODINGS = ("sampled", "greedy")
 
@@ -75,6 +76,10 @@ RANGES: dict[str, Range] = {
     "seed": within(0, 2**32 - 1),
     "iterations": count(1),
     "devices": count(0, WIDE),
+    "parallel.kind": one_of(WRAPPERS),
+    "parallel.data": count(1, WIDE),
+    "parallel.fsdp": count(1, WIDE),
+    "parallel.tensor": count(1, WIDE),
     "env.name": ANY,  # checked against the registry in `checks`
     "env.max_steps": count(1, LONG),
     "env.think_tokens": count(0, LONG),

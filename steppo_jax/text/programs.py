@@ -26,6 +26,7 @@ from steppo_jax.learner.state import LearnerState
 from steppo_jax.models.decoder import DecoderConfig
 from steppo_jax.parallel import Devices
 from steppo_jax.programs import Programs
+from steppo_jax.settings.errors import refuse
 from steppo_jax.text import cloning, source, tables
 from steppo_jax.text.environment import OnDevice
 from steppo_jax.text.episodes import Episode, Job, PlaySettings, play
@@ -219,5 +220,8 @@ def build(config: ConfigDict) -> TextPrograms:
     )
     source.check_fits(mine, theirs, found.path)
     learner = programs.learner(config, mine)
+    if programs.on_mesh(config):
+        rule = f"lm.weights={config.lm.weights} plays and learns on one device so far"
+        raise refuse("parallel.kind", "mesh", rule, "set --config.parallel.kind=pmap")
     devices = Devices.local(config.devices)
     return TextPrograms(config, env, devices, learner, found, found.chat())
