@@ -65,6 +65,11 @@ def settle(config: ml_collections.ConfigDict) -> None:
         config.devices = meshed(config)
     elif config.lm.weights is not None:  # they play and learn on one device so far
         config.devices = config.devices or 1
+    if config.model.attention == "splash" and jax.default_backend() != "tpu":
+        raise ConfigError(
+            f"config.model.attention='splash': it is the TPU's kernel, and the devices "
+            f"here are {jax.default_backend()}; set --config.model.attention=blocks"
+        )
     here = jax.local_device_count()
     if config.devices > here:
         raise ConfigError(

@@ -133,6 +133,10 @@ class Mesh:
     def join(self, tree: Tree) -> Tree:
         return tree
 
+    def eval_shape(self, program: Program, *args: Any) -> Any:
+        """Shapes of what a compiled body gives."""
+        return program.eval_shape(*args)
+
     def abstract(self, tree: Tree) -> Tree:
         """Shapes, dtypes and places of one copy of a tree of shapes."""
 

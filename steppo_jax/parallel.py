@@ -126,6 +126,10 @@ class Devices:
         """Undoes `split`."""
         return tree if self.count == 1 else _join(tree)
 
+    def eval_shape(self, program: Any, *args: Any) -> Any:
+        """Shapes of what a compiled body gives."""
+        return jax.eval_shape(program, *args)
+
     def abstract(self, tree: Tree) -> Tree:
         """Shapes, dtypes and places of one copy of a tree of shapes."""
         here = jax.sharding.SingleDeviceSharding(self.devices[0])

@@ -100,6 +100,45 @@ def spread(x: jax.Array) -> jax.Array:
     return jax.lax.with_sharding_constraint(x, PartitionSpec(BATCH))
 
 
+def settled(tree: Any) -> Any:
+    """A tree with its parameters' gradients where the parameters lie, on a mesh."""
+    mesh = _here()
+    if mesh is None:
+        return tree
+
+    def put(path, x):
+        if "params" not in names(path):
+            return x
+        cut = of_leaf(path, x.shape, dict(mesh.shape))
+        return jax.lax.with_sharding_constraint(x, cut)
+
+    return jax.tree_util.tree_map_with_path(put, tree)
+
+
+def by_heads(kernel: Any) -> Any:
+    """`kernel(q, k, v, segment)` on each device's sequences and heads, [S, H, …].
+
+    For kernels that the partitioner cannot look into; as given without a mesh.
+    """
+    mesh = _here()
+    if mesh is None:
+        return kernel
+    heads, sequences = PartitionSpec(BATCH, TENSOR), PartitionSpec(BATCH)
+    return jax.shard_map(
+        kernel,
+        mesh=mesh,
+        in_specs=(heads, heads, heads, sequences),
+        out_specs=heads,
+        check_vma=False,
+    )
+
+
+def pieces() -> int:
+    """Parts that the batch is cut into where this is traced; 1 without a mesh."""
+    mesh = _here()
+    return 1 if mesh is None else mesh.shape[DATA] * mesh.shape[FSDP]
+
+
 def gathered(params: Any) -> Any:
     """Parameters whole over `fsdp`, still cut over `tensor`; as given without a mesh.
 

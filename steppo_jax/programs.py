@@ -132,7 +132,7 @@ class Programs:
 
     def played(self, state: LearnerState) -> Rollout:
         """Shapes of what `collect` gives, from a state's."""
-        return jax.eval_shape(self.collect, state)
+        return self.devices.eval_shape(self.collect, state)
 
     def at(self, config: ConfigDict) -> Programs:
         """These programs for a run of the same shape: what is compiled is shared.

@@ -80,6 +80,8 @@ def _of_tokens(
     places, V = after_.size, policy.config.vocabulary
     if places * V <= LOGITS_AT_ONCE:
         log_prob, entropy = read(before, after_)
+    elif placement.pieces() > 1:
+        log_prob, entropy = _by_columns(policy, params, before, after_, temperature)
     else:
         chunk = max(LOGITS_AT_ONCE // V, 1)
         pad = -places % chunk
@@ -93,6 +95,33 @@ def _of_tokens(
         return jnp.pad(x, ((0, 0), (1, 0)))
 
     return shift(log_prob), shift(entropy)
+
+
+def _by_columns(
+    policy: Policy, params, x_mLD, token_mL, temperature: float
+) -> tuple[jax.Array, jax.Array]:
+    """log π and entropy [m, L] a few columns at a time: no device gets more than its
+    own sequences, and LOGITS_AT_ONCE numbers of each.
+    """
+    m, L = token_mL.shape
+    here, V = -(-m // placement.pieces()), policy.config.vocabulary
+    columns = min(max(LOGITS_AT_ONCE // (V * here), 1), L)
+    pad = -L % columns
+    # Whole before the loop, which would gather it again for each of its turns.
+    params = placement.gathered(params)
+
+    def cut(x):
+        x = jnp.pad(x, ((0, 0), (0, pad), *((0, 0),) * (x.ndim - 2)))
+        return x.reshape(m, -1, columns, *x.shape[2:]).swapaxes(0, 1)
+
+    @jax.checkpoint
+    def read(each):
+        x, token = map(placement.spread, each)
+        logits = policy.apply(params, x, method="logits")
+        return log_prob_and_entropy(logits, token, temperature)
+
+    out = jax.lax.map(read, (cut(x_mLD), cut(token_mL)))
+    return tuple(x.swapaxes(0, 1).reshape(m, -1)[:, :L] for x in out)
 
 
 def policy_tables(

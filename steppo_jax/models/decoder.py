@@ -16,7 +16,7 @@ from flax import linen as nn
 
 from steppo_jax import masked, placement
 from steppo_jax.models import linear, lora
-from steppo_jax.models.attention import attend, causal_mask
+from steppo_jax.models.attention import KINDS, attend, causal_mask, whole
 from steppo_jax.models.rope import RopeScaling, rotate
 
 Cache = tuple[tuple[jax.Array, jax.Array], ...]  # per layer: k, v [S, G, C, K]
@@ -44,6 +44,7 @@ class DecoderConfig:
     dtype: str = "float32"  # of activations and cache; norms and softmax stay float32
     param_dtype: str = "float32"  # of the parameters as they are created
     remat: bool = False  # recompute each block in the backward pass
+    attention: str = "plain"  # of whole sequences: one of attention.KINDS
     lora_rank: int | None = None  # of adapters; None = all weights are trained
     lora_alpha: float | None = None  # adapters count lora_alpha / lora_rank times
     lora_layers: str | None = None  # which linear layers: a name of lora.LAYERS
@@ -62,6 +63,8 @@ class DecoderConfig:
             raise ValueError(
                 f"positions={self.positions!r} needs {needed[self.positions]}"
             )
+        if self.attention not in KINDS:
+            raise ValueError(f"attention={self.attention!r}: known are {list(KINDS)}")
         if self.rope_scaling is not None and self.positions != "rope":
             raise ValueError(
                 f"rope_scaling has no effect with positions={self.positions!r}; "
@@ -122,7 +125,10 @@ class Attention(nn.Module):
         k, v = k.swapaxes(1, 2), v.swapaxes(1, 2)
         if cache is not None:
             k, v = write(cache[0], k, place), write(cache[1], v, place)
-        out = attend(q, k, v, mask_SLC)
+        if mask_SLC.ndim == 2:  # segments: no table of who reads whom is made
+            out = whole(c.attention, q, k, v, mask_SLC)
+        else:
+            out = attend(q, k, v, mask_SLC)
         # Scaled down with depth so the residual stream keeps its size at the start.
         init = nn.initializers.variance_scaling(
             1 / (2 * c.layers), "fan_in", "truncated_normal"
@@ -222,7 +228,9 @@ class Decoder(nn.Module):
         L tokens are written, and `mask_SLC`, which cached places each may read.
         """
         if cache is None:
-            mask_SLC = causal_mask(segment_SL)
+            # One place has no scores to speak of: so networks are initialised.
+            plain = self.config.attention == "plain" or token_SL.shape[1] == 1
+            mask_SLC = causal_mask(segment_SL) if plain else segment_SL
         x_SLD = self.embedding(token_SL)
         if self.config.positions == "learned":
             x_SLD = x_SLD + self.position_table(position_SL)

@@ -10,6 +10,7 @@ import ml_collections
 
 from steppo_jax import credit, envs
 from steppo_jax.envs import context
+from steppo_jax.models.attention import LANES
 from steppo_jax.packing import bins_for
 from steppo_jax.settings.errors import ConfigError, refuse, unknown
 from steppo_jax.settings.fields import FIELDS, WORDS, find, flat
@@ -210,6 +211,20 @@ def _model(values: Values) -> None:
         )
 
 
+def _attention(values: Values) -> None:
+    if values["model.attention"] != "splash":
+        return
+    of_kernel = "the TPU's kernel takes multiples of 128"
+    if values["model.head_width"] % LANES:
+        rule = f"model.head_width={values['model.head_width']}: {of_kernel}"
+        raise refuse("model.attention", "splash", rule, "use blocks")
+    prompt, response = _sizes(values)
+    for places in (prompt, values["learner.width"] or prompt + response):
+        if places % LANES:
+            rule = f"there are sequences of {places} places: {of_kernel}"
+            raise refuse("model.attention", "splash", rule, "use blocks")
+
+
 def _language_model(values: Values) -> None:
     used, user = values["lm.weights"] is not None, f"lm.weights={values['lm.weights']}"
     needs = {"rules": True, "max_prompt": 512, "max_new": 32, "slots": 16}
@@ -313,7 +328,7 @@ def _layout(values: Values) -> None:
         raise refuse("learner.layout", name, rule, remedy)
     if width is None:
         return
-    longest = _longest(values)
+    longest = sum(_sizes(values))
     if width < longest:
         rule = f"a prompt with its response may have {longest} tokens"
         raise refuse("learner.width", width, rule, f"set {longest} or more")
@@ -326,16 +341,16 @@ def _layout(values: Values) -> None:
         raise refuse("learner.microbatch", size, rule, f"set {most} or less")
 
 
-def _longest(values: Values) -> int:
-    """Most tokens of a prompt with its response."""
+def _sizes(values: Values) -> tuple[int, int]:
+    """Most tokens of a prompt, and of a response."""
     if values["lm.weights"] is not None:
-        return values["lm.max_prompt"] + values["lm.max_new"]
+        return values["lm.max_prompt"], values["lm.max_new"]
     environment = context.wrap(
         envs.make(**_of(values, "env.")),
         values["context.policy"],
         values["context.turns"],
     )
-    return environment.observation_length + environment.response_length
+    return environment.observation_length, environment.response_length
 
 
 def _of(values: Values, prefix: str) -> Values:
@@ -415,6 +430,7 @@ RULES: tuple[Callable[[Values], None], ...] = (
     _warm_start,
     _guards,
     _environment,
+    _attention,
     _layout,
     _preset,
 )

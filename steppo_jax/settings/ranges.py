@@ -9,6 +9,7 @@ from typing import Any
 
 from steppo_jax.credit import KINDS as NORMALISE
 from steppo_jax.envs.context import POLICIES as CONTEXTS
+from steppo_jax.models.attention import KINDS
 from steppo_jax.models.lora import LAYERS
 from steppo_jax.objective import AGGREGATES, KL_KINDS, RATIOS
 
@@ -100,6 +101,7 @@ RANGES: dict[str, Range] = {
     "model.norm_eps": above(0),
     "model.dtype": one_of(DTYPES),
     "model.remat": ANY,
+    "model.attention": one_of(KINDS),
     "lm.weights": Range("must name a folder, file or package", bool),
     "lm.rules": ANY,
     "lm.max_prompt": count(1, WIDE),

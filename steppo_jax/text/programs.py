@@ -202,7 +202,8 @@ class Played:
 
 
 def _dtypes(config: ConfigDict) -> dict[str, Any]:
-    return {"dtype": config.model.dtype, "remat": config.model.remat}
+    names = ("dtype", "remat", "attention")
+    return {name: config.model[name] for name in names}
 
 
 def build(config: ConfigDict) -> TextPrograms:
