@@ -32,6 +32,7 @@ LM = [  # language models from checkpoints
 EXTRAS = {
     "cuda": ["jax[cuda13]"],
     "tpu": ["jax[tpu]"],
+    "aot": ["libtpu>=0.0.40"],  # compiles for TPUs that are not here (compile_check)
     "lm": LM,
     "peer": ["torch>=2.6", "transformers>=5"],  # what the benchmark stands beside
     "test": [*LM, "pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.8"],

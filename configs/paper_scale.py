@@ -35,6 +35,7 @@ FIELDS = {
     "model.dtype": "bfloat16",
     "model.remat": True,
     "model.attention": "splash",
+    "model.scan_layers": True,
     "parallel.kind": "mesh",
     "parallel.data": 1,
     "parallel.fsdp": 64,

@@ -52,6 +52,7 @@ OTHER = {
     "model.dtype": "bfloat16",
     "model.remat": True,
     "model.attention": "blocks",
+    "model.scan_layers": True,
     "model.lora_rank": 4,
     "model.lora_alpha": 8.0,
     "model.lora_layers": "all",

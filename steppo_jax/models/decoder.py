@@ -44,6 +44,7 @@ class DecoderConfig:
     dtype: str = "float32"  # of activations and cache; norms and softmax stay float32
     param_dtype: str = "float32"  # of the parameters as they are created
     remat: bool = False  # recompute each block in the backward pass
+    scan_layers: bool = False  # one compiled block for all layers, weights stacked
     attention: str = "plain"  # of whole sequences: one of attention.KINDS
     lora_rank: int | None = None  # of adapters; None = all weights are trained
     lora_alpha: float | None = None  # adapters count lora_alpha / lora_rank times
@@ -235,12 +236,32 @@ class Decoder(nn.Module):
         if self.config.positions == "learned":
             x_SLD = x_SLD + self.position_table(position_SL)
         x_SLD, written = placement.spread(x_SLD), []
+        if self.config.scan_layers and cache is None and not self.is_initializing():
+            x_SLD, written = self._scanned(x_SLD, position_SL, mask_SLC)
+            return self.final_norm(x_SLD), written
         for i, block in enumerate(self.blocks):
             layer = None if cache is None else cache[i]
             x_SLD, kv = block(x_SLD, position_SL, mask_SLC, layer, place)
             x_SLD = placement.spread(x_SLD)
             written.append(kv)
         return self.final_norm(x_SLD), tuple(written)
+
+    def _scanned(self, x_SLD, position_SL, mask_SLC) -> tuple[jax.Array, Cache]:
+        """All blocks by one loop: compiled once, whatever the depth.
+
+        The weights are stacked for it, a copy: for meshes that cut them thin.
+        """
+        c = self.config
+        each = [dict(block.variables) for block in self.blocks]
+        stacked = jax.tree.map(lambda *x: jnp.stack(x), *each)
+        one = (nn.remat(Block) if c.remat else Block)(c, parent=None)
+
+        def layer(x_SLD, variables):
+            x_SLD, kv = one.apply(variables, x_SLD, position_SL, mask_SLC, None, None)
+            return placement.spread(x_SLD), kv
+
+        x_SLD, kv = jax.lax.scan(layer, x_SLD, stacked)
+        return x_SLD, tuple((kv[0][i], kv[1][i]) for i in range(c.layers))
 
     def unembed(self, x_SLD: jax.Array) -> jax.Array:
         """Logits with the transposed embedding (tied), summed in float32."""

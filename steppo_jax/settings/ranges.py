@@ -101,6 +101,7 @@ RANGES: dict[str, Range] = {
     "model.norm_eps": above(0),
     "model.dtype": one_of(DTYPES),
     "model.remat": ANY,
+    "model.scan_layers": ANY,
     "model.attention": one_of(KINDS),
     "lm.weights": Range("must name a folder, file or package", bool),
     "lm.rules": ANY,

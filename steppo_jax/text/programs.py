@@ -202,7 +202,7 @@ class Played:
 
 
 def _dtypes(config: ConfigDict) -> dict[str, Any]:
-    names = ("dtype", "remat", "attention")
+    names = ("dtype", "remat", "attention", "scan_layers")
     return {name: config.model[name] for name in names}
 
 
