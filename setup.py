@@ -45,6 +45,7 @@ EXTRAS = {
     "textworld_express": TEXTWORLD_EXPRESS,
     "cuda": ["jax[cuda13]"],
     "tpu": ["jax[tpu]"],
+    "aot": ["libtpu>=0.0.40"],  # compiles for TPUs that are not here (compile_check)
     "lm": LM,
     "data": DATA,
     "peer": ["torch>=2.6", "transformers>=5"],  # what the benchmark stands beside

@@ -5,6 +5,7 @@
     python -m experiments.benchmark --what=env
     python -m experiments.benchmark --what=model --model=FILE.gguf [--peer=PYTHON]
     python -m experiments.benchmark --what=iteration [--config=FILE.py:METHOD]
+    python -m experiments.benchmark --what=layouts
 
 `credit`: every estimator at 1,424 rows × 1,024 tokens, as a multiple of one pass
 that reads the same arrays and writes as many, and its share of an iteration of the
@@ -13,7 +14,9 @@ alone, under random responses, and its share of a rollout of its default policy.
 `model`: prefill, decoding and a training step of a language model, beside each other,
 beside its own matrix products and, with --peer, beside `transformers` with PyTorch.
 `rollout`, `update`, `iteration`: the parts of a run beside the products of its
-networks; the default run unless --config is given. `all`: the last three and credit.
+networks; the default run unless --config is given. `layouts`: an update in layout rows,
+packed and merged, of the default run and of append-only episodes of 10 steps. `all`:
+rollout, update, iteration and credit.
 Prints a table for people, and one JSON line with versions, devices and commit.
 """
 
@@ -34,6 +37,7 @@ from steppo_jax import envs, provenance, records, settings
 from steppo_jax.benchmarks import (
     credit,
     environment,
+    layouts,
     model,
     parts,
     share,
@@ -45,8 +49,8 @@ from steppo_jax.errors import Refused
 WHAT = flags.DEFINE_enum(
     "what",
     None,
-    ["credit", "env", "model", *parts.PARTS, "all"],
-    "credit, env, model, rollout, update, iteration or all, what to measure.",
+    ["credit", "env", "model", "layouts", *parts.PARTS, "all"],
+    "credit, env, model, layouts, rollout, update, iteration or all, what to measure.",
 )
 REPEATS = flags.DEFINE_integer(
     "repeats", 11, "Timings of each call; the median counts.", lower_bound=3
@@ -169,6 +173,22 @@ def of_parts(*names: str) -> Callable[[int], dict[str, Any]]:
     return measure
 
 
+# Argument of configs/household.py and learner.width: the default run, and long episodes
+# whose steps continue each other.
+APPEND = "steppo,context.policy=append,env.max_steps=10,warm_start.expert_noise=1"
+LAYOUTS = (("steppo", 147), (APPEND, None))
+
+
+def of_layouts(repeats: int) -> dict[str, Any]:
+    found = []
+    for words, width in LAYOUTS:
+        config = household.get_config(words)
+        config.devices = 1
+        found.append(layouts.run(config, width, repeats))
+        Console(width=tables.WIDTH).print(layouts.show(found[-1]))
+    return {"batches": found}
+
+
 def of_all(repeats: int) -> dict[str, Any]:
     """Parts first: they settle how many devices there are."""
     return {"parts": of_parts(*parts.PARTS)(repeats), "credit": of_credit(repeats)}
@@ -178,6 +198,7 @@ MEASURES = {
     "credit": of_credit,
     "env": of_environments,
     "model": of_model,
+    "layouts": of_layouts,
     **{name: of_parts(name) for name in parts.PARTS},
     "all": of_all,
 }

@@ -41,6 +41,12 @@ def that_divide(config: ml_collections.ConfigDict, most: int) -> int:
     return max((n for n in range(1, most + 1) if fits(n)), default=1)
 
 
+def meshed(config: ml_collections.ConfigDict) -> int | None:
+    """Devices that the mesh of a config needs; None without one."""
+    p = config.parallel
+    return p.data * p.fsdp * p.tensor if p.kind == "mesh" else None
+
+
 def settle(config: ml_collections.ConfigDict) -> None:
     """Starts jax with the devices of `config` and writes their number into it.
 
@@ -50,13 +56,20 @@ def settle(config: ml_collections.ConfigDict) -> None:
     platforms = jax.config.jax_platforms
     if not platforms or platforms.split(",")[0] == "cpu":
         most = cores() if config.lm.weights is None else 1
-        count = config.devices or that_divide(config, most)
+        count = meshed(config) or config.devices or that_divide(config, most)
         if FORCED not in os.environ.get("XLA_FLAGS", ""):
             jax.config.update("jax_num_cpu_devices", count)
         if jax.default_backend() == "cpu":
             config.devices = count
-    if config.lm.weights is not None:  # they play and learn on one device so far
+    if meshed(config):
+        config.devices = meshed(config)
+    elif config.lm.weights is not None:  # they play and learn on one device so far
         config.devices = config.devices or 1
+    if config.model.attention == "splash" and jax.default_backend() != "tpu":
+        raise ConfigError(
+            f"config.model.attention='splash': it is the TPU's kernel, and the devices "
+            f"here are {jax.default_backend()}; set --config.model.attention=blocks"
+        )
     here = jax.local_device_count()
     if config.devices > here:
         raise ConfigError(

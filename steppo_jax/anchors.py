@@ -27,7 +27,7 @@ def by_similar_text(
     transfer of both tables and a comparison of texts per step and cluster.
     """
     host, shown = jax.device_get((devices.join(steps), devices.join(tokens)))
-    prompts = _observations(env, host, shown, devices.count)
+    prompts = _observations(env, host, shown, devices.numbered)
     order = np.lexsort((host.step_index, host.traj_id))
     order = order[host.valid[order]]
     english: dict[bytes, str] = {}

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from steppo_jax import placement
 from steppo_jax.actor.rollout import RolloutSettings, policy_speaks, rollout
 from steppo_jax.envs.base import Environment
 from steppo_jax.models.heads import Policy
@@ -72,6 +73,7 @@ class Evaluator(Frozen):
     def _play(self):
         def body(axis, params, key, task_N, id_N):
             del axis  # episodes are independent
+            params = placement.gathered(params)
             speak = policy_speaks(self.policy, params, self.env, self.settings)
             zero = jnp.int32(0)
             played = rollout(

@@ -1,6 +1,7 @@
 """From what an actor recorded to the `Tokens` table.
 
 Layout `rows`: one step per sequence, the prompt followed at once by the response.
+Layout `merged`: steps that continue each other share one. (`packing` has the third.)
 A response token is predicted at the place before it, in every layout.
 """
 
@@ -10,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from steppo_jax import vocabulary
-from steppo_jax.structs import NO_SEQUENCE, NO_STEP, Tokens
+from steppo_jax.structs import NO_SEQUENCE, NO_STEP, Steps, Tokens
 
 
 def rows(
@@ -95,3 +96,62 @@ def _append_next(tokens: Tokens, prompt_NP, row_N, length_N) -> Tokens:
         policy_version=add(tokens.policy_version, tokens.policy_version[:N]),
         next_value_at=tokens.next_value_at.at[to_N].set(at_N2, mode="drop"),
     )
+
+
+def merged(steps: Steps, tokens: Tokens) -> Tokens:
+    """Layout `merged` of a table in layout `rows`: what continues shares a sequence.
+
+    Where the prompt of step t + 1 begins with the whole sequence of step t (the same
+    ids at the same positions), the sequence of step t + 1 holds both, so the steps of
+    an append-only trajectory end up in the last one's sequence, at the places they
+    have already; nothing is copied but what belongs to a response. The emptied
+    sequences are padding. A step whose context was rebuilt begins a sequence of its
+    own: nothing is lost, and nothing saved. Steps that continue each other are found
+    in neighbouring rows.
+    """
+    B, S = steps.num_rows, tokens.token.shape[0]
+    used_SL, said_BL = tokens.segment > 0, tokens.response_mask[:B]
+    row_B = jnp.arange(B, dtype=jnp.int32)
+
+    def begins_with(longer_B: jax.Array) -> jax.Array:
+        """[B] whether sequence longer_B[b] begins with all of sequence b."""
+        same = tokens.token[longer_B] == tokens.token[:B]
+        same &= tokens.position[longer_B] == tokens.position[:B]
+        return (~used_SL[:B] | (same & used_SL[longer_B])).all(axis=1)
+
+    after_B = jnp.minimum(row_B + 1, B - 1)
+    follows_B = (steps.traj_id[after_B] == steps.traj_id) & (row_B < B - 1)
+    follows_B &= steps.step_index[after_B] == steps.step_index + 1
+    follows_B &= steps.valid & steps.valid[after_B]
+    grows_B = follows_B & begins_with(after_B)
+    # The last row of each run of rows that grow, and where a limit cut it there, the
+    # sequence of the true next state, if that begins with it too.
+    end_B = jax.lax.cummin(jnp.where(grows_B, B, row_B), reverse=True)
+    beyond_B = jnp.maximum(tokens.next_value_at[:, 0], 0)
+    onwards_B = (tokens.next_value_at[:, 0] >= B) & steps.valid & begins_with(beyond_B)
+    host_B = jnp.where(onwards_B, beyond_B, row_B)[end_B]
+
+    def gathered(x_BL: jax.Array, fill: int | float) -> jax.Array:
+        """[S, L] the responses' entries in the sequence that holds them, else fill."""
+        empty_SL = jnp.full(tokens.token.shape, fill, x_BL.dtype)
+        return empty_SL.at[host_B].max(jnp.where(said_BL, x_BL, fill))
+
+    step_id = gathered(tokens.step_id[:B], NO_STEP)
+    said_SL = step_id != NO_STEP
+    log_prob = gathered(tokens.behaviour_log_prob[:B], -jnp.inf)
+    version = gathered(tokens.policy_version[:B], -1)
+    gone_S = jnp.zeros((S,), bool).at[:B].set(host_B != row_B)
+    return tokens.replace(
+        segment=jnp.where(gone_S[:, None], 0, tokens.segment),
+        step_id=step_id,
+        behaviour_log_prob=jnp.where(said_SL, log_prob, 0.0),
+        policy_version=jnp.where(said_SL, version, tokens.policy_version),
+        value_at=tokens.value_at.at[:, 0].set(host_B),
+    )
+
+
+def of_rows(rows: Tokens, merged: Tokens, x_SL: jax.Array) -> jax.Array:
+    """A table of `merged` at the response tokens of `rows`, 0 elsewhere: undoes it."""
+    B = rows.value_at.shape[0]
+    there_BL = jnp.where(rows.response_mask[:B], x_SL[merged.value_at[:, 0]], 0.0)
+    return jnp.zeros_like(x_SL).at[:B].set(there_BL)

@@ -15,6 +15,13 @@ import jax.numpy as jnp
 Total = Callable[[jax.Array], jax.Array]  # adds an array over devices
 
 
+def real() -> jnp.dtype:
+    """float32, the numbers that logits, losses and advantages are made of; float64
+    under `jax_enable_x64`, by which tests look below rounding.
+    """
+    return jax.dtypes.canonicalize_dtype(float)
+
+
 def _here(x: jax.Array) -> jax.Array:
     return x
 

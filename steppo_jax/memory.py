@@ -12,7 +12,6 @@ import pathlib
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import psutil
 
 from steppo_jax.errors import Refused
@@ -60,27 +59,24 @@ def free(device: Any) -> int | None:
     return min(available, limit - used)
 
 
-def _bytes(tree: Any) -> int:
-    return sum(x.size * getattr(x.dtype, "itemsize", 4) for x in jax.tree.leaves(tree))
-
-
 def state_bytes(p: Programs) -> int:
     """Bytes of the learner's state on the devices that share one memory."""
     fresh = jax.eval_shape(p.learner.init, jax.random.key(0))
-    return _bytes(fresh) * _sharing(p)
+    return p.devices.bytes_on_one(fresh) * _sharing(p)
 
 
 def _sharing(p: Programs) -> int:
     """Devices in one memory: all CPU devices, one of any other kind."""
-    return p.devices.count if p.devices.devices[0].platform == "cpu" else 1
+    return len(p.devices.devices) if p.devices.devices[0].platform == "cpu" else 1
 
 
 def estimate(p: Programs) -> Estimate:
     """What the compiled programs of a run need; compiles them."""
-    state = _laid_out(p, jax.eval_shape(p.learner.init, jax.random.key(0)), copies=True)
+    fresh = jax.eval_shape(p.learner.init, jax.random.key(0))
+    state = p.devices.laid_out(fresh, copies=True)
     played, rollout, sharing = p.played(state), 0, _sharing(p)
     if not p.on_host:
-        played = _laid_out(p, played)
+        played = p.devices.laid_out(played)
         rollout = _needs(p.collect.lower(state).compile()) * sharing
     given = p.devices.replicate(p.numbers)
     update = p.update_of_numbers.lower(given, state, played.steps, played.tokens)
@@ -96,18 +92,6 @@ def _needs(compiled: Any) -> int:
         - found.alias_size_in_bytes
         + found.temp_size_in_bytes
     )
-
-
-def _laid_out(p: Programs, tree: Any, copies: bool = False) -> Any:
-    """Shapes as the run's arrays have them, places included: the key of jax's cache."""
-    where = p.devices.replicate(jnp.zeros((), jnp.int32)).sharding
-    count = p.devices.count
-
-    def shape(x):
-        sizes = (count, *x.shape) if copies and count > 1 else x.shape
-        return jax.ShapeDtypeStruct(sizes, x.dtype, sharding=where)
-
-    return jax.tree.map(shape, tree)
 
 
 def check(p: Programs) -> Estimate | None:

@@ -76,6 +76,11 @@ class Devices:
     def count(self) -> int:
         return len(self.devices)
 
+    @property
+    def numbered(self) -> int:
+        """Pieces that each number their sequences from 0: one a device."""
+        return self.count
+
     def compile(self, body: Callable[..., Any], donate: Sequence[int] = ()) -> Any:
         """Compiles `body(axis, *args)`; `donate` counts the arguments after `axis`."""
         if self.count == 1:
@@ -120,6 +125,34 @@ class Devices:
     def join(self, tree: Tree) -> Tree:
         """Undoes `split`."""
         return tree if self.count == 1 else _join(tree)
+
+    def eval_shape(self, program: Any, *args: Any) -> Any:
+        """Shapes of what a compiled body gives."""
+        return jax.eval_shape(program, *args)
+
+    def abstract(self, tree: Tree) -> Tree:
+        """Shapes, dtypes and places of one copy of a tree of shapes."""
+        here = jax.sharding.SingleDeviceSharding(self.devices[0])
+
+        def placed(x: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here)
+
+        return jax.tree.map(placed, tree)
+
+    def laid_out(self, tree: Tree, copies: bool = False) -> Tree:
+        """Shapes as the programs take them, places included: the key of jax's cache."""
+        where = self.replicate(jnp.zeros((), jnp.int32)).sharding
+
+        def shape(x):
+            sizes = (self.count, *x.shape) if copies and self.count > 1 else x.shape
+            return jax.ShapeDtypeStruct(sizes, x.dtype, sharding=where)
+
+        return jax.tree.map(shape, tree)
+
+    def bytes_on_one(self, tree: Any) -> int:
+        """Bytes of a tree of shapes on each device."""
+        leaves = jax.tree.leaves(tree)
+        return sum(x.size * getattr(x.dtype, "itemsize", 4) for x in leaves)
 
 
 # One program per tree: leaf by leaf these would compile dozens of small ones.

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from steppo_jax import anchors, credit, draws, envs, trajectories
+from steppo_jax import anchors, credit, draws, envs, placement, trajectories
 from steppo_jax.actor import branch
 from steppo_jax.actor.branch import BranchSettings
 from steppo_jax.actor.rollout import (
@@ -29,6 +29,7 @@ from steppo_jax.learner import numbers
 from steppo_jax.learner.settings import KLSettings, UpdateSettings
 from steppo_jax.learner.state import LearnerState, OptimizerSettings
 from steppo_jax.learner.update import Learner
+from steppo_jax.mesh import Mesh
 from steppo_jax.models.decoder import DecoderConfig
 from steppo_jax.models.heads import Critic, Policy, ValueHead
 from steppo_jax.objective import ObjectiveSettings
@@ -91,7 +92,9 @@ def update_settings(config: ConfigDict) -> UpdateSettings:
         temperature=config.rollout.temperature,
         epochs=u.epochs,
         minibatches=u.minibatches,
-        microbatch=u.microbatch,
+        microbatch=u.microbatch * (pieces(config) if on_mesh(config) else 1),
+        layout=u.layout,
+        width=u.width,
     )
 
 
@@ -104,7 +107,7 @@ class Programs:
 
     config: ConfigDict
     env: Environment
-    devices: Devices
+    devices: Devices | Mesh
     learner: Learner
     compiled: dict[str, Any] = dataclasses.field(init=False, default_factory=dict)
     on_host: ClassVar[bool] = False  # whether `collect` is no compiled program
@@ -115,14 +118,8 @@ class Programs:
         The key is a real one: its kind is not a shape.
         """
         key = jax.random.key(self.config.seed)
-        here = jax.sharding.SingleDeviceSharding(self.devices.devices[0])
-
-        def placed(x: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
-            return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here)
-
-        return jax.tree.map(placed, jax.eval_shape(self.learner.init, key)).replace(
-            key=key
-        )
+        fresh = jax.eval_shape(self.learner.init, key)
+        return self.devices.abstract(fresh).replace(key=key)
 
     def begin(self) -> LearnerState:
         """The state a run starts from: parameters drawn from its seed."""
@@ -135,7 +132,7 @@ class Programs:
 
     def played(self, state: LearnerState) -> Rollout:
         """Shapes of what `collect` gives, from a state's."""
-        return jax.eval_shape(self.collect, state)
+        return self.devices.eval_shape(self.collect, state)
 
     def at(self, config: ConfigDict) -> Programs:
         """These programs for a run of the same shape: what is compiled is shared.
@@ -159,7 +156,14 @@ class Programs:
     @property
     def init(self) -> Any:
         """(base key) → fresh LearnerState, one copy."""
-        return self._once("init", lambda: jax.jit(self.learner.init))
+        if isinstance(self.devices, Devices):
+            return self._once("init", lambda: jax.jit(self.learner.init))
+
+        def body(_: Axis, key: jax.Array) -> LearnerState:
+            return self.learner.init(key)
+
+        # On a mesh every array is made in its place, never whole.
+        return self._once("init", lambda: self.devices.compile(body))
 
     @property
     def collect(self) -> Any:
@@ -175,13 +179,15 @@ class Programs:
         def body(axis: Axis, state: LearnerState) -> Rollout:
             here = groups * size // axis.size
             traj_N = axis.index() * here + jnp.arange(here, dtype=jnp.int32)
+            traj_N = placement.spread(traj_N)
             group_N = traj_N // size
 
             def now(job: str) -> jax.Array:
                 return draws.of_iteration(state.key, job, state.iteration)
 
             task_N = train_tasks(self.env, now("tasks"), group_N)
-            speak = policy_speaks(self.learner.policy, state.policy, self.env, play)
+            params = placement.gathered(state.policy)
+            speak = policy_speaks(self.learner.policy, params, self.env, play)
             rolled = rollout(
                 speak,
                 self.env,
@@ -240,7 +246,7 @@ class Programs:
 
     @property
     def trajectories_per_device(self) -> int:
-        return self.learner.settings.trajectories // self.devices.count
+        return self.learner.settings.trajectories // self.devices.numbered
 
     @property
     def branching(self) -> BranchSettings | None:
@@ -357,11 +363,31 @@ def environment(config: ConfigDict) -> Environment:
     return context.wrap(own, config.context.policy, config.context.turns)
 
 
+def on_mesh(config: ConfigDict) -> bool:
+    return config.parallel.kind == "mesh"
+
+
+def pieces(config: ConfigDict) -> int:
+    """Parts that the batch of a config with a known number of devices is cut into."""
+    if on_mesh(config):
+        return config.parallel.data * config.parallel.fsdp
+    return config.devices
+
+
+def devices(config: ConfigDict) -> Devices | Mesh:
+    """The local devices of a config, under its wrapper."""
+    if not on_mesh(config):
+        return Devices.local(config.devices)
+    p = config.parallel
+    return Mesh.local(p.data, p.fsdp, p.tensor)
+
+
 def build(config: ConfigDict) -> Programs:
     """Programs for a config that `settings.check` has accepted; compiles nothing."""
     env = environment(config)
-    devices = Devices.local(config.devices)
-    return Programs(config, env, devices, learner(config, decoder_config(config, env)))
+    return Programs(
+        config, env, devices(config), learner(config, decoder_config(config, env))
+    )
 
 
 def learner(config: ConfigDict, decoder: DecoderConfig) -> Learner:

@@ -342,7 +342,7 @@ class Loop:
         if not skipped_U.any():
             return
         tables = self.p.devices.join((played.steps, played.tokens, dict(seen)))
-        count = self.p.devices.count
+        count = self.p.devices.numbered
         faults.write(self.workdir, iteration, *jax.device_get(tables), skipped_U, count)
 
     def _trace(self, iteration: int) -> None:

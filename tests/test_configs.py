@@ -4,7 +4,7 @@ import importlib
 
 import pytest
 
-from configs import household
+from configs import household, paper_scale
 from steppo_jax import envs, methods, settings
 
 
@@ -61,6 +61,15 @@ def test_a_method_sets_its_grid_and_leaves_the_rest_unused(name):
 def test_the_tree_is_locked():
     with pytest.raises(AttributeError):
         household.get_config().credit.gama = 1.0
+
+
+@pytest.mark.parametrize("name", ["qwen3_4b", "llama3_70b"])
+def test_shapes_of_the_papers_size_are_accepted(name):
+    config = paper_scale.get_config(f"{name},parallel.fsdp=32,parallel.data=2")
+    settings.check(config)
+    assert config.lm.weights == f"shapes:{name}"
+    with pytest.raises(settings.ConfigError, match="known sizes are smollm2_135m, "):
+        paper_scale.get_config("qwen4")
 
 
 @pytest.mark.parametrize("environment", envs.names())

@@ -12,9 +12,10 @@ PACKAGE = ROOT / "steppo_jax"
 
 # A module imports from rows above its own, and from its own package.
 ROWS = (
-    {"structs", "draws", "masked", "parallel", "vocabulary", "errors", "provenance"},
-    {"credit", "objective", "intervals", "records", "stored_tree"},
-    {"models", "envs", "layout", "panel_records", "truth", "hosts"},
+    {"structs", "draws", "masked", "parallel", "vocabulary", "errors", "provenance"}
+    | {"placement"},
+    {"hlo", "mesh", "credit", "objective", "intervals", "records", "stored_tree"},
+    {"models", "envs", "layout", "packing", "panel_records", "truth", "hosts"},
     {"settings", "official_points", "actor", "learner", "trajectories", "anchors"}
     | {"weights", "engine"},
     {"methods", "evaluate", "warm_start", "chat"},
@@ -24,7 +25,7 @@ ROWS = (
     {"programs"},
     {"text"},
     {"assembly"},
-    {"closing", "benchmarks", "fidelity", "memory"},
+    {"closing", "benchmarks", "fidelity", "memory", "ahead"},
     {"report", "comparison", "study"},
     {"pages"},
     {"train", "figures"},

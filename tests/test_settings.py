@@ -28,6 +28,10 @@ OTHER = {
     "seed": 1,
     "iterations": 81,
     "devices": 2,
+    "parallel.kind": "mesh",
+    "parallel.data": 2,
+    "parallel.fsdp": 2,
+    "parallel.tensor": 2,
     "env.max_steps": 12,
     "env.think_tokens": 2,
     "env.on_time_limit": "bootstrap",
@@ -47,6 +51,8 @@ OTHER = {
     "model.norm_eps": 1e-5,
     "model.dtype": "bfloat16",
     "model.remat": True,
+    "model.attention": "blocks",
+    "model.scan_layers": True,
     "model.lora_rank": 4,
     "model.lora_alpha": 8.0,
     "model.lora_layers": "all",
@@ -87,6 +93,8 @@ OTHER = {
     "learner.epochs": 2,
     "learner.minibatches": 2,
     "learner.microbatch": 8,
+    "learner.layout": "packed",
+    "learner.width": 150,
     "warm_start.success": 0.3,
     "warm_start.expert_noise": 0.1,
     "warm_start.learning_rate": 1e-3,
@@ -107,6 +115,9 @@ OTHER = {
     "checkpoint.keep": 3,
     "trajectories": 1,
 }
+MESH = {"parallel.kind": "mesh"} | {
+    f"parallel.{axis}": 1 for axis in ("data", "fsdp", "tensor")
+}
 WITH = {  # what else must change so that the value is possible
     "context.turns": {"context.policy": "last"},
     "model.positions": {"model.rope_theta": 1e4},
@@ -118,6 +129,12 @@ WITH = {  # what else must change so that the value is possible
     "credit.lam_alpha": {"credit.lam": None},
     "critic.trunk": {"critic.coef": 0.5, "critic.learning_rate": None},
     "critic.coef": {"critic.trunk": "shared", "critic.learning_rate": None},
+    "parallel.kind": MESH,
+    "parallel.data": MESH,
+    "parallel.fsdp": MESH,
+    "parallel.tensor": MESH,
+    "learner.layout": {"learner.width": 100},
+    "learner.width": {"learner.layout": "packed"},
     "kl.kind": {"kl.coef": 0.1, "kl.place": "loss"},
     "kl.coef": {"kl.kind": "k1", "kl.place": "reward"},
     "kl.place": {"kl.kind": "k1", "kl.coef": 0.1},
@@ -131,6 +148,10 @@ NEIGHBOUR = {
     "objective.constant": 1.0,
     "credit.lam_alpha": 0.5,
     "critic.coef": 1.0,
+    "parallel.data": 4,
+    "parallel.fsdp": 4,
+    "parallel.tensor": 4,
+    "learner.width": 100,
     "kl.kind": "k2",
     "kl.coef": 0.2,
     "kl.place": "reward",
@@ -207,6 +228,7 @@ def effects(config) -> tuple:
         p.clone_settings(),
         p.branching,
         p.guards,
+        p.devices,
         (config.rollout.groups, config.rollout.group_size),
     )
 
@@ -271,6 +293,10 @@ def assert_helpful(error, field: str, value) -> None:
         "model.lora_alpha",
         "model.lora_layers",
         "objective.constant",
+        "learner.width",
+        "parallel.data",
+        "parallel.fsdp",
+        "parallel.tensor",
     ],
 )
 def test_values_for_what_no_preset_uses_are_refused(method, field):
@@ -300,6 +326,10 @@ OUT_OF_RANGE = {
     "seed": (-1, 2**32),
     "iterations": (0, 2**31),
     "devices": (-1,),
+    "parallel.kind": ("ddp",),
+    "parallel.data": (0,),
+    "parallel.fsdp": (0,),
+    "parallel.tensor": (0,),
     "env.max_steps": (0, 10**30),
     "env.think_tokens": (-1,),
     "env.on_time_limit": ("ignore",),
@@ -313,6 +343,7 @@ OUT_OF_RANGE = {
     "model.rope_theta": (1.0,),
     "model.norm_eps": (0.0,),
     "model.dtype": ("float16",),
+    "model.attention": ("flash",),
     "model.lora_rank": (0,),
     "model.lora_alpha": (0.0,),
     "model.lora_layers": ("head",),
@@ -329,6 +360,8 @@ OUT_OF_RANGE = {
     "objective.aggregate": ("mean",),
     "objective.constant": (0.0,),
     "objective.entropy_coef": (-0.1,),
+    "learner.layout": ("columns",),
+    "learner.width": (0,),
     "policy.learning_rate": (0.0, float("nan"), 1e300, 1e-46),
     "policy.grad_clip": (0.0,),
     "policy.weight_decay": (-0.1,),
@@ -375,12 +408,22 @@ def test_values_out_of_range_are_refused(field, value):
     assert "must" in str(error.value)
 
 
+ON = "parallel.kind=mesh,parallel.data"
 COMBINATIONS = {
     "learner.minibatches=3": "64 trajectories do not split into .*3 equal parts",
     "rollout.groups=1048576,rollout.group_size=4096": "counted up to 2147483647",
     "devices=3": "devices=3 \\* learner.minibatches=8 = 24 equal parts",
     "devices=32,learner.minibatches=1": "devices=32 does not divide it",
     "learner.microbatch=257": "at most 160 sequences",
+    f"{ON}=1,parallel.fsdp=2,parallel.tensor=1,devices=4": "= 2 devices make the mesh",
+    f"{ON}=3,parallel.fsdp=1,parallel.tensor=1": "parallel.data . parallel.fsdp=3",
+    f"{ON}=1,parallel.fsdp=1,parallel.tensor=3": "not divide model.heads=4, which",
+    f"{ON}=1,parallel.fsdp=3,parallel.tensor=1": "not divide model.width=64, which",
+    f"{ON}=1,parallel.fsdp=None,parallel.tensor=1": "kind=mesh needs it",
+    "model.attention=splash": "head_width=16: the TPU.* multiples of 128; use blocks",
+    "learner.layout=merged,learner.width=200": "rebuilt: no prompt .*packed, or",
+    "learner.layout=packed,learner.width=50": "may have 51 tokens; set 51 or more",
+    "learner.layout=packed,learner.width=800": "packed into at most 11 sequences",
     "model.kv_heads=3": "model.heads=4 is not a multiple",
     "model.positions=rope": "rope_theta=None: model.positions=rope needs it",
     "model.lora_rank=2": "lora_alpha=None: model.lora_rank=2 needs it",

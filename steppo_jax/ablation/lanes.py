@@ -100,7 +100,7 @@ def _start(lanes, checkpoints, warms, bars, stop) -> tuple[int, list[LearnerStat
 
 def _compiled(p: Programs, count: int):
     """(collect, update) of `count` lanes; kept with the programs of one."""
-    if p.devices.count != 1:
+    if len(p.devices.devices) != 1:
         raise ValueError("lanes share one device")
     name = f"{count} lanes"
     if name not in p.compiled:

@@ -27,9 +27,9 @@ def of_batch(
     def mean(x, where):
         return masked.mean(x, where, axis.sum)
 
-    num_steps = axis.sum(steps.valid.sum().astype(jnp.float32))
-    num_tokens = axis.sum(mask.sum().astype(jnp.float32))
-    used = axis.sum((tokens.segment > 0).sum().astype(jnp.float32))
+    num_steps = axis.sum(steps.valid.sum().astype(masked.real()))
+    num_tokens = axis.sum(mask.sum().astype(masked.real()))
+    used = axis.sum((tokens.segment > 0).sum().astype(masked.real()))
     metrics = {
         "policy/entropy": mean(entropy_SL, mask),
         "policy/sampler_gap_mean": mean(gap, mask),
@@ -72,5 +72,5 @@ def of_minibatches(parts: dict) -> dict[str, jax.Array]:
             metrics[f"{network}/{name}"] = x.max()
         metrics[f"{network}/grad_norm"] = norm.mean()
         skipped = ~guard.finite(sums, norm)
-        metrics[f"{network}/skipped"] = skipped.sum().astype(jnp.float32)
+        metrics[f"{network}/skipped"] = skipped.sum().astype(masked.real())
     return metrics

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from steppo_jax import masked, placement
 from steppo_jax.learner import microbatch
 from steppo_jax.models.heads import (
     Critic,
@@ -21,7 +22,7 @@ LOGITS_AT_ONCE = 2**24
 def select(tokens: Tokens, index: jax.Array, columns: int | None = None):
     """(token, position, segment) of some sequences, up to `columns` places."""
     whole = (tokens.token, tokens.position, tokens.segment)
-    return tuple(x[index, :columns] for x in whole)
+    return tuple(placement.spread(x[index, :columns]) for x in whole)
 
 
 def after(x_SL: jax.Array) -> jax.Array:
@@ -79,6 +80,8 @@ def _of_tokens(
     places, V = after_.size, policy.config.vocabulary
     if places * V <= LOGITS_AT_ONCE:
         log_prob, entropy = read(before, after_)
+    elif placement.pieces() > 1:
+        log_prob, entropy = _by_columns(policy, params, before, after_, temperature)
     else:
         chunk = max(LOGITS_AT_ONCE // V, 1)
         pad = -places % chunk
@@ -94,6 +97,33 @@ def _of_tokens(
     return shift(log_prob), shift(entropy)
 
 
+def _by_columns(
+    policy: Policy, params, x_mLD, token_mL, temperature: float
+) -> tuple[jax.Array, jax.Array]:
+    """log π and entropy [m, L] a few columns at a time: no device gets more than its
+    own sequences, and LOGITS_AT_ONCE numbers of each.
+    """
+    m, L = token_mL.shape
+    here, V = -(-m // placement.pieces()), policy.config.vocabulary
+    columns = min(max(LOGITS_AT_ONCE // (V * here), 1), L)
+    pad = -L % columns
+    # Whole before the loop, which would gather it again for each of its turns.
+    params = placement.gathered(params)
+
+    def cut(x):
+        x = jnp.pad(x, ((0, 0), (0, pad), *((0, 0),) * (x.ndim - 2)))
+        return x.reshape(m, -1, columns, *x.shape[2:]).swapaxes(0, 1)
+
+    @jax.checkpoint
+    def read(each):
+        x, token = map(placement.spread, each)
+        logits = policy.apply(params, x, method="logits")
+        return log_prob_and_entropy(logits, token, temperature)
+
+    out = jax.lax.map(read, (cut(x_mLD), cut(token_mL)))
+    return tuple(x.swapaxes(0, 1).reshape(m, -1)[:, :L] for x in out)
+
+
 def policy_tables(
     policy: Policy, params, tokens: Tokens, temperature: float, size: int
 ) -> tuple[jax.Array, jax.Array]:
@@ -107,7 +137,7 @@ def policy_tables(
             microbatch.write(table, index, real, x) for table, x in zip(carry, out)
         )
 
-    zeros_SL = jnp.zeros(mask_SL.shape, jnp.float32)
+    zeros_SL = jnp.zeros(mask_SL.shape, masked.real())
     tables = microbatch.walk(body, (zeros_SL, zeros_SL), order_S, count, size)
     return tuple(jnp.where(mask_SL, x, 0.0) for x in tables)
 
@@ -137,7 +167,7 @@ def shared_tables(
             microbatch.write(table, index, real, x) for table, x in zip(carry, out)
         )
 
-    zeros_SL = jnp.zeros(mask_SL.shape, jnp.float32)
+    zeros_SL = jnp.zeros(mask_SL.shape, masked.real())
     log_prob, entropy, value = microbatch.walk(
         body, (zeros_SL,) * 3, order_S, count, size
     )
@@ -159,5 +189,5 @@ def value_table(
         value = critic.apply(params, *select(tokens, index, columns))
         return microbatch.write(table, index, real, value)
 
-    zeros = jnp.zeros((tokens.token.shape[0], columns), jnp.float32)
+    zeros = jnp.zeros((tokens.token.shape[0], columns), masked.real())
     return microbatch.walk(body, zeros, order_S, count, size)

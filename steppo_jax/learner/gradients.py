@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from steppo_jax import masked, objective
+from steppo_jax import masked, objective, placement
 from steppo_jax.learner import forward, microbatch
 from steppo_jax.models import lora
 from steppo_jax.models.heads import Critic, Policy
@@ -142,7 +142,7 @@ def value_sums(t: Tables, index, real, value, value_clip) -> LossSums:
     else:
         step = t.value_step[index]
         mask = step != NO_STEP
-        weight = unit = mask.astype(jnp.float32)
+        weight = unit = mask.astype(masked.real())
         old, target = masked.take(t.old_value, step), masked.take(t.target, step)
     return objective.value_loss(
         value, old, target, mask & real[:, None], weight, unit, value_clip
@@ -158,11 +158,13 @@ def add_up(part, order_S, count, size: int) -> tuple:
     def body(carry, index, real):
         (grads, sums), (more, others) = carry, part(index, real)
         merged = jax.tree.map(objective.merge, sums, others, is_leaf=_is_sums)
+        more = placement.settled(more)
         return jax.tree.map(jnp.add, grads, more), merged
 
-    shapes = jax.eval_shape(part, order_S[:1], order_S[:1] >= 0)
+    index = jax.ShapeDtypeStruct((size,), order_S.dtype)
+    shapes = jax.eval_shape(part, index, jax.ShapeDtypeStruct((size,), bool))
     zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    return microbatch.walk(body, zero, order_S, count, size)
+    return microbatch.walk(body, placement.settled(zero), order_S, count, size)
 
 
 def _is_sums(x) -> bool:

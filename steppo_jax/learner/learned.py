@@ -5,10 +5,10 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from steppo_jax import credit, masked, objective
+from steppo_jax import credit, masked, objective, packing
 from steppo_jax.credit import CreditBatch, CreditSettings, Estimator
-from steppo_jax.learner import forward
-from steppo_jax.models.heads import ValueHead
+from steppo_jax.learner import forward, layouts
+from steppo_jax.models.heads import Policy, ValueHead
 from steppo_jax.parallel import Axis
 from steppo_jax.structs import NO_STEP, Learned, Steps, Tokens
 
@@ -54,6 +54,7 @@ def learn(
     estimator: Estimator,
     temperature: float,
     size: int,
+    width: int | None = None,
 ) -> tuple[Learned, jax.Array]:
     """The `Learned` table under the parameters the iteration starts with, and the
     entropy [S, L] at each response token.
@@ -64,6 +65,7 @@ def learn(
     Args:
       models, params: (policy, critic or None) and their parameters.
       size: sequences per slice.
+      width: of the bins that sequences are packed into; None = as they are.
     """
     (policy, critic), (policy_params, critic_params) = models, params
     S, B = tokens.token.shape[0], steps.num_rows
@@ -71,20 +73,46 @@ def learn(
     wanted_S = sequences_read(tokens.value_at, steps.valid, S)
     wanted_S |= sequences_read(tokens.next_value_at, steps.truncated, S)
     if isinstance(critic, ValueHead):
-        old_log_prob, entropy, table = forward.shared_tables(
-            policy, critic, params, tokens, wanted_S, temperature, size
+        read_S = wanted_S | tokens.response_mask.any(axis=1)
+        old_log_prob, entropy, table = layouts.whole(
+            width,
+            tokens,
+            read_S,
+            lambda laid, read: forward.shared_tables(
+                policy,
+                critic,
+                params,
+                laid,
+                wanted_S if width is None else read,
+                temperature,
+                size,
+            ),
         )
     else:
-        old_log_prob, entropy = forward.policy_tables(
-            policy, policy_params, tokens, temperature, size
+        old_log_prob, entropy = log_probs(
+            policy, policy_params, tokens, temperature, size, width
         )
         if critic is not None:
             columns = tokens.token.shape[1] if whole else tokens.prompt_columns
-            table = forward.value_table(
-                critic, critic_params, tokens, wanted_S, columns, size
+            (table,) = layouts.whole(
+                width,
+                tokens,
+                wanted_S,
+                lambda laid, wanted: (
+                    forward.value_table(
+                        critic,
+                        critic_params,
+                        laid,
+                        wanted,
+                        columns if width is None else laid.token.shape[1],
+                        size,
+                    ),
+                ),
+                None if whole else read_lengths(steps, tokens),
+                columns,
             )
-    value = next_value = jnp.zeros((B,), jnp.float32)
-    token_value = jnp.zeros(tokens.token.shape, jnp.float32)
+    value = next_value = jnp.zeros((B,), masked.real())
+    token_value = jnp.zeros(tokens.token.shape, masked.real())
     if table is not None:
         next_value = jnp.where(steps.truncated, read(table, tokens.next_value_at), 0.0)
         value = jnp.where(steps.valid, read(table, tokens.value_at), 0.0)
@@ -98,6 +126,27 @@ def learn(
         token_reward=token_reward(steps, tokens),
     )
     return learned, entropy
+
+
+def log_probs(
+    policy: Policy, params, tokens: Tokens, temperature, size: int, width: int | None
+) -> tuple[jax.Array, jax.Array]:
+    """`forward.policy_tables` under a layout: see `learn`."""
+    return layouts.whole(
+        width,
+        tokens,
+        tokens.response_mask.any(axis=1),
+        lambda laid, _: forward.policy_tables(policy, params, laid, temperature, size),
+    )
+
+
+def read_lengths(steps: Steps, tokens: Tokens) -> jax.Array:
+    """[S] places of each sequence up to the last one that a step critic is read at."""
+    after = tokens.replace(value_at=tokens.next_value_at)
+    return jnp.maximum(
+        packing.read_lengths(tokens, steps.valid),
+        packing.read_lengths(after, steps.truncated),
+    )
 
 
 def assign_credit(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from steppo_jax.learner import gradients, guard
+from steppo_jax.learner.layouts import Part
 from steppo_jax.learner.state import LearnerState
 from steppo_jax.models import lora
 from steppo_jax.parallel import Axis
@@ -16,9 +17,8 @@ def step(
     fixed_of_critic,
     optimizers,
     carry: LearnerState,
-    tables,
-    order_S,
-    count,
+    of_policy: Part,
+    of_critic: Part,
     learns,
     settings,
 ):
@@ -27,6 +27,7 @@ def step(
     Args:
       models, optimizers: (policy's, critic's); the critic may be None.
       fixed_of_critic: what it is applied with beside what is trained of it.
+      of_policy, of_critic: the minibatch as each of them passes over it.
       learns: [] bool, False while only the critic warms up.
 
     Returns the new state, and for each network its sums and the norm of its gradient.
@@ -43,14 +44,22 @@ def step(
             fixed_of_critic,
             critic_optimizer,
             carry,
-            tables,
-            order_S,
-            count,
+            of_critic.tables,
+            of_critic.order,
+            of_critic.count,
             settings,
         )
-    count = jnp.where(learns, count, 0)
+    count = jnp.where(learns, of_policy.count, 0)
     carry, parts["policy"] = _policy_step(
-        axis, policy, policy_optimizer, carry, tables, order_S, count, learns, settings
+        axis,
+        policy,
+        policy_optimizer,
+        carry,
+        of_policy.tables,
+        of_policy.order,
+        count,
+        learns,
+        settings,
     )
     return carry, parts
 

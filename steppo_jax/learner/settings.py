@@ -39,6 +39,8 @@ class UpdateSettings:
     epochs: int = 1
     minibatches: int = 1
     microbatch: int = 16
+    layout: str = "rows"  # rows | packed | merged
+    width: int | None = None  # places of a packed sequence; None for rows
 
     @property
     def policy_objective(self) -> ObjectiveSettings:

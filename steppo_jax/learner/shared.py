@@ -88,7 +88,7 @@ def _counts(t: Tables, order_S, count) -> tuple[jax.Array, jax.Array]:
     n_policy = masked.select(t.weights[1], responded).sum()
     if t.per_token:
         return n_policy, masked.select(t.critic_weights[1], responded).sum()
-    return n_policy, ((t.value_step != NO_STEP) & chosen_S1).sum().astype(jnp.float32)
+    return n_policy, ((t.value_step != NO_STEP) & chosen_S1).sum().astype(masked.real())
 
 
 def step(

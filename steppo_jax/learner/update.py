@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from steppo_jax import credit, draws, masked, objective
+from steppo_jax import credit, draws, layout, masked, objective
 from steppo_jax.learner import (
     diagnostics,
-    forward,
+    layouts,
     learned,
     microbatch,
     minibatches,
@@ -146,35 +146,35 @@ class Learner:
           The new state, metrics of the iteration, and what the learner saw
           (`learner.seen`). A step with a non-finite loss or gradient changes nothing.
         """
-        s = self.settings
+        s, rows = self.settings, tokens
+        if s.layout == "merged":
+            tokens = layout.merged(steps, tokens)
         tables, metrics, found = self._prepare(axis, now, steps, tokens)
         orders, counts = self._deal(axis, now, steps, tokens)
         learns = now.iteration >= s.critic_warmup
+        most = steps.num_rows // s.minibatches  # sequences of whole trajectories
         models = (self.policy, self.critic)
 
         def minibatch(carry, dealt):
-            order_S, count = dealt
+            *both, filled = layouts.minibatch(s.width, steps, tables, *dealt, most)
             if self.on_trunk:
-                return shared.step(
-                    axis, *models, carry, tables, order_S, count, learns, s
+                of = both[0]
+                carry, parts = shared.step(
+                    axis, *models, carry, of.tables, of.order, of.count, learns, s
                 )
-            return separate.step(
-                axis,
-                models,
-                self._fixed_of_critic(carry.policy),
-                self.optimizers(),
-                carry,
-                tables,
-                order_S,
-                count,
-                learns,
-                s,
+                return carry, (parts, filled)
+            fixed = self._fixed_of_critic(carry.policy)
+            carry, parts = separate.step(
+                axis, models, fixed, self.optimizers(), carry, *both, learns, s
             )
+            return carry, (parts, filled)
 
-        after, parts = jax.lax.scan(minibatch, now, (orders, counts))
-        metrics |= diagnostics.of_minibatches(parts)
+        after, (parts, filled) = jax.lax.scan(minibatch, now, (orders, counts))
+        metrics |= diagnostics.of_minibatches(parts) | layouts.padding(axis, filled)
         metrics["policy/updates"] = after.num_updates
         found |= seen.skipped(parts, orders, counts, steps, tokens)
+        if s.layout == "merged" and "token_value" in found:
+            found["token_value"] = layout.of_rows(rows, tokens, found["token_value"])
         return after.replace(iteration=now.iteration + 1), metrics, found
 
     def _prepare(self, axis: Axis, now: LearnerState, steps: Steps, tokens: Tokens):
@@ -184,7 +184,14 @@ class Learner:
         models = (self.policy, self.critic)
         params = (now.policy, self.critic_variables(now.policy, now.critic))
         table, entropy_SL = learned.learn(
-            models, params, steps, tokens, estimator, s.temperature, s.microbatch
+            models,
+            params,
+            steps,
+            tokens,
+            estimator,
+            s.temperature,
+            s.microbatch,
+            s.width,
         )
         kl, ref_log_prob = {}, None
         if s.kl is not None:
@@ -216,8 +223,8 @@ class Learner:
         """The tables with KL in the reward, or the log-probs for one in the loss."""
         s, mask = self.settings, tokens.response_mask
         reference = lora.join(now.reference, lora.split(now.policy)[1])
-        ref_log_prob, _ = forward.policy_tables(
-            self.policy, reference, tokens, s.temperature, s.microbatch
+        ref_log_prob, _ = learned.log_probs(
+            self.policy, reference, tokens, s.temperature, s.microbatch, s.width
         )
         k3 = objective.kl_estimate("k3", table.old_log_prob, ref_log_prob)
         metrics = {"policy/reference_kl": masked.mean(k3, mask, axis.sum)}

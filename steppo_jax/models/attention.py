@@ -1,4 +1,9 @@
-"""Attention behind one call, so that a platform's fused kernel is a local change."""
+"""Attention behind one call, so that a platform's fused kernel is a local change.
+
+`attend` is for a cache, and for whole sequences whose scores are small. For long ones
+`whole` never holds the scores [L, L]: `blocks` makes them for a few queries at a time
+on any platform (and again in the backward pass), `splash` is the TPU's fused kernel.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,11 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from steppo_jax import masked, placement
+
+KINDS = ("plain", "blocks", "splash")
+QUERIES = 256  # of a block
+LANES = 128  # splash: heads and sequences are whole numbers of these
 FEW = 16  # rows up to which the cached keys are the left operand, see `models.linear`
 # Finite, so that a query that may look at nothing (padding) averages instead of
 # turning into NaN; its output is never read.
@@ -37,7 +47,7 @@ def attend(
     G, C = k_SGCK.shape[1:3]
     rows = (H // G) * L
     q_SGRK = q_SLHK.transpose(0, 2, 1, 3).reshape(S, G, rows, K)
-    summed = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
+    summed = functools.partial(jnp.einsum, preferred_element_type=masked.real())
     if rows > FEW:
         score = summed("sgrk,sgck->sgrc", q_SGRK, k_SGCK)
     else:  # the barrier keeps XLA from turning the product back
@@ -48,3 +58,75 @@ def attend(
     weight = jax.nn.softmax(score, axis=-1).astype(v_SGCK.dtype)
     out = jnp.einsum("sgrc,sgck->sgrk", weight.reshape(S, G, rows, C), v_SGCK)
     return out.reshape(S, H, L, K).transpose(0, 2, 1, 3)
+
+
+def whole(
+    kind: str,
+    q_SLHK: jax.Array,
+    k_SGLK: jax.Array,
+    v_SGLK: jax.Array,
+    segment_SL: jax.Array,
+) -> jax.Array:
+    """As `attend` under `causal_mask(segment_SL)`, without scores [L, L]."""
+    if kind == "splash":
+        return _splash(q_SLHK, k_SGLK, v_SGLK, segment_SL)
+    S, L, H, K = q_SLHK.shape
+    block = min(QUERIES, L)
+    pad = -L % block
+    q_SLHK = jnp.pad(q_SLHK, ((0, 0), (0, pad), (0, 0), (0, 0)))
+    of_query_SL = jnp.pad(segment_SL, ((0, 0), (0, pad)))
+    place_L = jnp.arange(L)
+
+    @jax.checkpoint
+    def some(start: jax.Array) -> jax.Array:
+        q = jax.lax.dynamic_slice_in_dim(q_SLHK, start, block, axis=1)
+        mine = jax.lax.dynamic_slice_in_dim(of_query_SL, start, block, axis=1)
+        earlier = place_L[None] <= (start + jnp.arange(block))[:, None]
+        mask = (mine[:, :, None] == segment_SL[:, None]) & earlier[None]
+        return attend(q, k_SGLK, v_SGLK, mask & (segment_SL > 0)[:, None])
+
+    out_nSbHK = jax.lax.map(some, jnp.arange(0, L + pad, block))
+    return out_nSbHK.swapaxes(0, 1).reshape(S, L + pad, H, K)[:, :L]
+
+
+def _splash(q_SLHK, k_SGLK, v_SGLK, segment_SL, interpret: bool = False) -> jax.Array:
+    """The fused kernel, on each device's own sequences and heads."""
+    # Here: importing the kernels takes a second, and only TPU runs need them.
+    from jax.experimental.pallas.ops.tpu import splash_attention
+
+    splash = splash_attention.splash_attention_kernel
+    masks = splash_attention.splash_attention_mask
+    L, K = q_SLHK.shape[1], q_SLHK.shape[3]
+    if K % LANES or L % LANES:
+        raise ValueError(
+            f"model.attention='splash': heads of {K} channels and sequences of {L} "
+            f"places are not multiples of {LANES}; use blocks, or sizes that are"
+        )
+    block = next(b for b in (512, 256, LANES) if L % b == 0)
+    names = [
+        "q",
+        "kv",
+        "kv_compute",
+        "q_dkv",
+        "kv_dkv",
+        "kv_dkv_compute",
+        "q_dq",
+        "kv_dq",
+    ]
+    sizes = splash.BlockSizes(**{f"block_{name}": block for name in names})
+
+    def local(q_SHLK, k_SGLK, v_SGLK, segment_SL):
+        heads = q_SHLK.shape[1]
+        mask = masks.MultiHeadMask([masks.CausalMask((L, L))] * heads)
+        kernel = splash.make_splash_mha(
+            mask, block_sizes=sizes, head_shards=1, q_seq_shards=1, interpret=interpret
+        )
+
+        def one(q, k, v, segment):
+            return kernel(q, k, v, splash.SegmentIds(q=segment, kv=segment))
+
+        return jax.vmap(one)(q_SHLK, k_SGLK, v_SGLK, segment_SL)
+
+    q_SHLK = (q_SLHK * K**-0.5).swapaxes(1, 2)
+    run = placement.by_heads(local)
+    return run(q_SHLK, k_SGLK, v_SGLK, segment_SL).swapaxes(1, 2).astype(v_SGLK.dtype)

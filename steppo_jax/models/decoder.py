@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from steppo_jax import masked, placement
 from steppo_jax.models import linear, lora
-from steppo_jax.models.attention import attend, causal_mask
+from steppo_jax.models.attention import KINDS, attend, causal_mask, whole
 from steppo_jax.models.rope import RopeScaling, rotate
 
 Cache = tuple[tuple[jax.Array, jax.Array], ...]  # per layer: k, v [S, G, C, K]
@@ -43,6 +44,8 @@ class DecoderConfig:
     dtype: str = "float32"  # of activations and cache; norms and softmax stay float32
     param_dtype: str = "float32"  # of the parameters as they are created
     remat: bool = False  # recompute each block in the backward pass
+    scan_layers: bool = False  # one compiled block for all layers, weights stacked
+    attention: str = "plain"  # of whole sequences: one of attention.KINDS
     lora_rank: int | None = None  # of adapters; None = all weights are trained
     lora_alpha: float | None = None  # adapters count lora_alpha / lora_rank times
     lora_layers: str | None = None  # which linear layers: a name of lora.LAYERS
@@ -61,6 +64,8 @@ class DecoderConfig:
             raise ValueError(
                 f"positions={self.positions!r} needs {needed[self.positions]}"
             )
+        if self.attention not in KINDS:
+            raise ValueError(f"attention={self.attention!r}: known are {list(KINDS)}")
         if self.rope_scaling is not None and self.positions != "rope":
             raise ValueError(
                 f"rope_scaling has no effect with positions={self.positions!r}; "
@@ -121,7 +126,10 @@ class Attention(nn.Module):
         k, v = k.swapaxes(1, 2), v.swapaxes(1, 2)
         if cache is not None:
             k, v = write(cache[0], k, place), write(cache[1], v, place)
-        out = attend(q, k, v, mask_SLC)
+        if mask_SLC.ndim == 2:  # segments: no table of who reads whom is made
+            out = whole(c.attention, q, k, v, mask_SLC)
+        else:
+            out = attend(q, k, v, mask_SLC)
         # Scaled down with depth so the residual stream keeps its size at the start.
         init = nn.initializers.variance_scaling(
             1 / (2 * c.layers), "fan_in", "truncated_normal"
@@ -221,23 +229,46 @@ class Decoder(nn.Module):
         L tokens are written, and `mask_SLC`, which cached places each may read.
         """
         if cache is None:
-            mask_SLC = causal_mask(segment_SL)
+            # One place has no scores to speak of: so networks are initialised.
+            plain = self.config.attention == "plain" or token_SL.shape[1] == 1
+            mask_SLC = causal_mask(segment_SL) if plain else segment_SL
         x_SLD = self.embedding(token_SL)
         if self.config.positions == "learned":
             x_SLD = x_SLD + self.position_table(position_SL)
-        written = []
+        x_SLD, written = placement.spread(x_SLD), []
+        if self.config.scan_layers and cache is None and not self.is_initializing():
+            x_SLD, written = self._scanned(x_SLD, position_SL, mask_SLC)
+            return self.final_norm(x_SLD), written
         for i, block in enumerate(self.blocks):
             layer = None if cache is None else cache[i]
             x_SLD, kv = block(x_SLD, position_SL, mask_SLC, layer, place)
+            x_SLD = placement.spread(x_SLD)
             written.append(kv)
         return self.final_norm(x_SLD), tuple(written)
+
+    def _scanned(self, x_SLD, position_SL, mask_SLC) -> tuple[jax.Array, Cache]:
+        """All blocks by one loop: compiled once, whatever the depth.
+
+        The weights are stacked for it, a copy: for meshes that cut them thin.
+        """
+        c = self.config
+        each = [dict(block.variables) for block in self.blocks]
+        stacked = jax.tree.map(lambda *x: jnp.stack(x), *each)
+        one = (nn.remat(Block) if c.remat else Block)(c, parent=None)
+
+        def layer(x_SLD, variables):
+            x_SLD, kv = one.apply(variables, x_SLD, position_SL, mask_SLC, None, None)
+            return placement.spread(x_SLD), kv
+
+        x_SLD, kv = jax.lax.scan(layer, x_SLD, stacked)
+        return x_SLD, tuple((kv[0][i], kv[1][i]) for i in range(c.layers))
 
     def unembed(self, x_SLD: jax.Array) -> jax.Array:
         """Logits with the transposed embedding (tied), summed in float32."""
         table_VD = self.embedding.embedding.astype(x_SLD.dtype)
         rows = x_SLD.shape[:-1]
         flat = x_SLD.reshape(-1, x_SLD.shape[-1])
-        return linear.times(flat, table_VD, jnp.float32).reshape(*rows, -1)
+        return linear.times(flat, table_VD, masked.real()).reshape(*rows, -1)
 
 
 def write(cache_SGCK: jax.Array, new_SGLK: jax.Array, place: jax.Array) -> jax.Array:

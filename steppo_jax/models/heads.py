@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from steppo_jax import masked
 from steppo_jax.models import linear
 from steppo_jax.models.decoder import Cache, Decoder, DecoderConfig
 
@@ -23,10 +24,10 @@ class Policy(nn.Module):
             return
         if self.config.turned:
             words = (self.config.vocabulary,)
-            self.head = linear.Turned(words, sums=jnp.float32, **self.config.dtypes)
+            self.head = linear.Turned(words, sums=masked.real(), **self.config.dtypes)
         else:
             summed = functools.partial(
-                jax.lax.dot_general, preferred_element_type=jnp.float32
+                jax.lax.dot_general, preferred_element_type=masked.real()
             )
             self.head = nn.Dense(
                 self.config.vocabulary,
@@ -48,7 +49,7 @@ class Policy(nn.Module):
         """Logits float32 of hidden states [..., D]."""
         tied = self.config.tie_embeddings
         logits = self.decoder.unembed(x_SLD) if tied else self.head(x_SLD)
-        return logits.astype(jnp.float32)
+        return logits.astype(masked.real())
 
 
 class Critic(nn.Module):
@@ -83,9 +84,9 @@ def _value(x_SLD: jax.Array) -> jax.Array:
     """One number per place, by a layer `head` of the module that calls this."""
     # Near zero at first: the random values of a fresh head do damage.
     init = nn.initializers.normal(0.01)
-    head = nn.Dense(1, kernel_init=init, name="head", dtype=jnp.float32)
+    head = nn.Dense(1, kernel_init=init, name="head", dtype=masked.real())
     value_SL1 = head(x_SLD)
-    return value_SL1[..., 0].astype(jnp.float32)
+    return value_SL1[..., 0].astype(masked.real())
 
 
 def log_prob_and_entropy(

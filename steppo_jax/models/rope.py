@@ -8,6 +8,8 @@ import math
 import jax
 import jax.numpy as jnp
 
+from steppo_jax import masked
+
 
 @dataclasses.dataclass(frozen=True)
 class RopeScaling:
@@ -40,11 +42,11 @@ def rotate(
     Angles are float32 whatever x is: bfloat16 cannot tell position 256 from 257.
     """
     half = x_SLHK.shape[-1] // 2
-    frequency = theta ** (-jnp.arange(half, dtype=jnp.float32) / half)
+    frequency = theta ** (-jnp.arange(half, dtype=masked.real()) / half)
     if scaling is not None:
         frequency = scaling(frequency)
-    angle = position_SL[..., None].astype(jnp.float32) * frequency[None, None]
+    angle = position_SL[..., None].astype(masked.real()) * frequency[None, None]
     cos, sin = jnp.cos(angle)[:, :, None], jnp.sin(angle)[:, :, None]
-    a, b = (x.astype(jnp.float32) for x in (x_SLHK[..., :half], x_SLHK[..., half:]))
+    a, b = (x.astype(masked.real()) for x in (x_SLHK[..., :half], x_SLHK[..., half:]))
     out = jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
     return out.astype(x_SLHK.dtype)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import ml_collections
 
-from steppo_jax import credit, envs, hosts
-from steppo_jax.envs import context
+from steppo_jax import credit
+from steppo_jax.models.attention import LANES
+from steppo_jax.settings import batch_rules, environment_rules
 from steppo_jax.settings.errors import ConfigError, refuse, unknown
 from steppo_jax.settings.fields import FIELDS, WORDS, find, flat
-from steppo_jax.settings.ranges import MOST, broken
-
-Values = dict[str, Any]  # dotted name → value
+from steppo_jax.settings.needed import Values, needs
+from steppo_jax.settings.ranges import broken
 
 # Fields of `credit` that an estimator may use, with a value to suggest.
 CREDIT_OPTIONS = {
@@ -63,18 +62,6 @@ def _ranges(values: Values) -> None:
             raise refuse(name, value, rule, remedy)
 
 
-def _needs(values: Values, name: str, used: bool, user: str, example: Any) -> None:
-    """An optional field must be given where it is used and None where it is not."""
-    value = values[name]
-    preset = "" if name.startswith("model.") else " (a preset sets all of its fields)"
-    if used and value is None:
-        remedy = f"set --config.{name}={example!r} or so{preset}"
-        raise refuse(name, None, f"{user} needs it", remedy)
-    if not used and value is not None:
-        remedy = f"set --config.{name}=None{preset}"
-        raise refuse(name, value, f"{user} does not use it", remedy)
-
-
 def _credit(values: Values) -> None:
     name = values["credit.estimator"]
     if name not in credit.names():
@@ -86,16 +73,16 @@ def _credit(values: Values) -> None:
         if option in alternatives:
             continue
         used = option in estimator.options
-        _needs(values, f"credit.{option}", used, user, example)
+        needs(values, f"credit.{option}", used, user, example)
     for need in estimator.required:
-        _one_of(values, _several(need), user)
+        _oneof_group(values, _several(need), user)
     if not estimator.needs_state_keys:
-        _needs(values, "credit.similarity", False, user, None)
+        needs(values, "credit.similarity", False, user, None)
     if values["credit.official"]:
         _official(values, estimator)
     branches = estimator.needs_branching
-    _needs(values, "branching.branches", branches, user, 8)
-    _needs(values, "branching.gamma", branches, user, 0.99)
+    needs(values, "branching.branches", branches, user, 8)
+    needs(values, "branching.gamma", branches, user, 0.99)
     if branches and values["env.on_time_limit"] == "bootstrap":
         rule = f"{user} plays to the limit and no further, and has no critic beyond it"
         remedy = "set env.on_time_limit=terminal or use a critic method"
@@ -124,7 +111,7 @@ def _several(need: str | tuple[str, ...]) -> tuple[str, ...]:
     return need if isinstance(need, tuple) else ()
 
 
-def _one_of(values: Values, names: tuple[str, ...], user: str) -> None:
+def _oneof_group(values: Values, names: tuple[str, ...], user: str) -> None:
     """Exactly one of the alternatives must be given."""
     given = [name for name in names if values[f"credit.{name}"] is not None]
     if names and len(given) != 1:
@@ -141,8 +128,8 @@ def _one_of(values: Values, names: tuple[str, ...], user: str) -> None:
 
 def _kl(values: Values) -> None:
     used, user = values["kl.kind"] is not None, f"kl.kind={values['kl.kind']}"
-    _needs(values, "kl.coef", used, user, 1e-3)
-    _needs(values, "kl.place", used, user, "loss")
+    needs(values, "kl.coef", used, user, 1e-3)
+    needs(values, "kl.place", used, user, "loss")
 
 
 def _critic(values: Values) -> None:
@@ -161,13 +148,13 @@ def _critic(values: Values) -> None:
     has = kind != "none"
     trunk = values["critic.trunk"]
     of_trunk = f"critic.trunk={trunk}" if has else user
-    _needs(values, "critic.coef", has and trunk == "shared", of_trunk, 0.5)
-    _needs(values, "critic.trunk", has, user, "own")
-    _needs(values, "critic.learning_rate", trunk == "own", of_trunk, 2e-3)
-    _needs(values, "critic.scale", has, user, 1.0)
-    _needs(values, "critic.warmup_iterations", has, user, 5)
+    needs(values, "critic.coef", has and trunk == "shared", of_trunk, 0.5)
+    needs(values, "critic.trunk", has, user, "own")
+    needs(values, "critic.learning_rate", trunk == "own", of_trunk, 2e-3)
+    needs(values, "critic.scale", has, user, 1.0)
+    needs(values, "critic.warmup_iterations", has, user, 5)
     if not has:
-        _needs(values, "critic.value_clip", False, user, None)
+        needs(values, "critic.value_clip", False, user, None)
         if values["env.on_time_limit"] == "bootstrap":
             rule = f"{user}: without a critic there is no value to bootstrap from"
             remedy = "set --config.env.on_time_limit=terminal or use a critic method"
@@ -185,7 +172,7 @@ def _critic(values: Values) -> None:
 def _objective(values: Values) -> None:
     aggregate = values["objective.aggregate"]
     user = f"objective.aggregate={aggregate}"
-    _needs(values, "objective.constant", aggregate == "constant", user, 32.0)
+    needs(values, "objective.constant", aggregate == "constant", user, 32.0)
     high, dual = values["objective.clip_high"], values["objective.dual_clip"]
     if dual is not None and dual <= 1 + high:
         rule = f"must be above 1 + objective.clip_high = {1 + high}"
@@ -195,7 +182,7 @@ def _objective(values: Values) -> None:
 def _model(values: Values) -> None:
     positions = values["model.positions"]
     user = f"model.positions={positions}"
-    _needs(values, "model.rope_theta", positions == "rope", user, 10000.0)
+    needs(values, "model.rope_theta", positions == "rope", user, 10000.0)
     _lora(values)
     heads, kv_heads = values["model.heads"], values["model.kv_heads"]
     if heads % kv_heads:
@@ -208,18 +195,32 @@ def _model(values: Values) -> None:
         )
 
 
+def _attention(values: Values) -> None:
+    if values["model.attention"] != "splash":
+        return
+    of_kernel = "the TPU's kernel takes multiples of 128"
+    if values["model.head_width"] % LANES:
+        rule = f"model.head_width={values['model.head_width']}: {of_kernel}"
+        raise refuse("model.attention", "splash", rule, "use blocks")
+    prompt, response = batch_rules.sizes(values)
+    for places in (prompt, values["learner.width"] or prompt + response):
+        if places % LANES:
+            rule = f"there are sequences of {places} places: {of_kernel}"
+            raise refuse("model.attention", "splash", rule, "use blocks")
+
+
 def _language_model(values: Values) -> None:
     used, user = values["lm.weights"] is not None, f"lm.weights={values['lm.weights']}"
     needs = {"rules": True, "max_prompt": 512, "max_new": 32, "slots": 16}
     for name, example in needs.items():
-        _needs(values, f"lm.{name}", used, user, example)
+        needs(values, f"lm.{name}", used, user, example)
     if not used:
         return
     if values["model.positions"] != "rope":
         rule = f"{user}: language models have rotary positions"
         remedy = "use the preset argument model=NAME, which sets all of model.*"
         raise refuse("model.positions", values["model.positions"], rule, remedy)
-    if values["devices"] > 1:
+    if values["devices"] > 1 and values["parallel.kind"] != "mesh":
         rule = f"{user} plays and learns on one device"
         raise refuse("devices", values["devices"], rule, "set --config.devices=1")
     name = values["credit.estimator"]
@@ -231,41 +232,12 @@ def _language_model(values: Values) -> None:
 def _lora(values: Values) -> None:
     rank = values["model.lora_rank"]
     used, user = rank is not None, f"model.lora_rank={rank}"
-    _needs(values, "model.lora_alpha", used, user, 16.0)
-    _needs(values, "model.lora_layers", used, user, "all")
+    needs(values, "model.lora_alpha", used, user, 16.0)
+    needs(values, "model.lora_layers", used, user, "all")
     width = values["model.width"]
     if used and rank > width:
         rule = f"one side of every matrix has model.width={width} channels"
         raise refuse("model.lora_rank", rank, rule, f"use {width} or less")
-
-
-def _batch(values: Values) -> None:
-    groups, size = values["rollout.groups"], values["rollout.group_size"]
-    devices, minibatches = values["devices"] or 1, values["learner.minibatches"]
-    trajectories, parts = groups * size, devices * minibatches
-    if trajectories % parts:
-        raise ConfigError(
-            f"config.rollout.groups={groups} * rollout.group_size={size} = "
-            f"{trajectories} trajectories do not split into devices={devices} * "
-            f"learner.minibatches={minibatches} = {parts} equal parts; change one of "
-            f"them so that {parts} divides {trajectories}"
-        )
-    rows = trajectories * values["env.max_steps"]
-    if rows > MOST:
-        raise ConfigError(
-            f"config.rollout.groups={groups} * rollout.group_size={size} * "
-            f"env.max_steps={values['env.max_steps']} = {rows} steps an iteration; "
-            f"rows are counted up to {MOST}; lower one of them"
-        )
-    most = trajectories // parts * values["env.max_steps"]
-    if values["learner.microbatch"] > most:
-        rule = f"a device's minibatch holds at most {most} sequences (one per step)"
-        raise refuse(
-            "learner.microbatch",
-            values["learner.microbatch"],
-            rule,
-            f"set {most} or less",
-        )
 
 
 def _warm_start(values: Values) -> None:
@@ -281,9 +253,12 @@ def _warm_start(values: Values) -> None:
 
 
 def _cloning(values: Values) -> None:
-    episodes, devices = values["warm_start.episodes"], values["devices"] or 1
+    episodes, (devices, named) = (
+        values["warm_start.episodes"],
+        batch_rules.pieces(values),
+    )
     if episodes % devices:
-        rule = f"devices={devices} does not divide it"
+        rule = f"{named} does not divide it"
         raise refuse("warm_start.episodes", episodes, rule, "use a multiple")
     most, every = values["warm_start.max_updates"], values["warm_start.check_every"]
     if most % every:
@@ -294,73 +269,7 @@ def _cloning(values: Values) -> None:
 def _guards(values: Values) -> None:
     gap = values["guards.sampler_gap"]
     user = f"guards.sampler_gap={gap}"
-    _needs(values, "guards.gap_patience", gap is not None, user, 3)
-
-
-def _environment(values: Values) -> None:
-    settings = {
-        name.removeprefix("env."): value
-        for name, value in values.items()
-        if name.startswith("env.") and value is not None
-    }
-    policy, turns = values["context.policy"], values["context.turns"]
-    _needs(values, "context.turns", policy == "last", f"context.policy={policy}", 2)
-    name = values["env.name"]
-    on_host = name in hosts.names()
-    _on_host(values, name) if on_host else _on_device(values, name)
-    try:
-        environment = (hosts if on_host else envs).make(**settings)
-    except ValueError as error:
-        raise ConfigError(f"config.env: {error}") from None
-    try:
-        if values["lm.weights"] is None:  # a language model's is kept as text
-            context.wrap(environment, policy, turns)
-    except ValueError as error:
-        raise ConfigError(f"config.context.turns: {error}") from None
-    for panel in values["eval.panels"]:
-        if panel not in environment.panels:
-            raise unknown("config.eval.panels", panel, environment.panels)
-
-
-HOST = {"workers": 8, "reset_seconds": 60.0, "step_seconds": 30.0, "tries": 3}
-
-
-OF_FAMILIES = ("variant", "tools", "data", "retriever", "encoder", "top", "history")
-OF_FAMILIES += ("relevance",)
-
-
-def _on_device(values: Values, name: str) -> None:
-    """What only environments on the host use is not given."""
-    if name not in envs.names():
-        raise unknown("config.env.name", name, (*envs.names(), *hosts.names()))
-    fields = [f"host.{field}" for field in HOST]
-    fields += [f"env.{field}" for field in OF_FAMILIES]
-    for field in fields:
-        _needs(values, field, False, f"env.name={name}", None)
-
-
-def _on_host(values: Values, name: str) -> None:
-    """A language model plays, and there is an expert where one is cloned."""
-    user = f"env.name={name}"
-    if values["lm.weights"] is None:
-        rule = f"{user} is played in text, by a language model"
-        remedy = "add model=NAME to the config argument, or set --config.lm.weights"
-        raise refuse("lm.weights", None, rule, remedy)
-    for field, example in HOST.items():
-        _needs(values, f"host.{field}", True, user, example)
-    thoughts = values["env.think_tokens"]
-    if thoughts:
-        rule = f"{user} is played in text, where thoughts are free"
-        raise refuse("env.think_tokens", thoughts, rule, "set 0")
-    noise = values["warm_start.expert_noise"]
-    if values["warm_start.success"] == 0:
-        return
-    if not hosts.load(hosts.place(name)).has_expert:
-        success = values["warm_start.success"]
-        raise refuse("warm_start.success", success, f"{user} has no expert", "set 0")
-    if noise:
-        rule = f"{user}: its expert's path is one that must not be left"
-        raise refuse("warm_start.expert_noise", noise, rule, "set 0.0")
+    needs(values, "guards.gap_patience", gap is not None, user, 3)
 
 
 def _preset(values: Values) -> None:
@@ -379,9 +288,12 @@ RULES: tuple[Callable[[Values], None], ...] = (
     _kl,
     _model,
     _language_model,
-    _batch,
+    batch_rules.parallel,
+    batch_rules.batch,
     _warm_start,
     _guards,
-    _environment,
+    environment_rules.environment,
+    _attention,
+    batch_rules.layout,
     _preset,
 )

@@ -49,6 +49,12 @@ TREE: dict[str, Any] = {
     "seed": 0,  # everything random follows from it
     "iterations": 80,  # rollout + update, after the warm start
     "devices": 0,  # 0 = all local ones; on CPU one per core where the batch allows
+    "parallel": {  # how programs run on several devices
+        "kind": "pmap",  # every device has all parameters | mesh: cut over devices
+        "data": optional(int),  # mesh: pieces of the batch …
+        "fsdp": optional(int),  # … times these, which cut parameters too
+        "tensor": optional(int),  # mesh: pieces of heads, MLP and vocabulary
+    },
     "env": {
         "name": "household",
         "max_steps": 20,  # the task's limit, in interaction steps
@@ -82,6 +88,8 @@ TREE: dict[str, Any] = {
         "norm_eps": 1e-6,  # added to the mean square inside the norms
         "dtype": "float32",  # of activations and cache, or bfloat16; parameters stay
         "remat": False,  # make activations again in the backward pass: less memory
+        "scan_layers": False,  # one compiled block for all: deep models compile fast
+        "attention": "plain",  # blocks | splash (TPU): long sequences without scores
         "lora_rank": optional(int),  # of adapters; None = all weights are trained
         "lora_alpha": optional(float),  # adapters count lora_alpha / lora_rank times
         "lora_layers": optional(str),  # attention | mlp | all linear layers
@@ -155,6 +163,8 @@ TREE: dict[str, Any] = {
         "epochs": 1,  # passes over one rollout
         "minibatches": 4,  # optimizer updates per epoch, of whole trajectories
         "microbatch": 16,  # sequences per gradient slice (memory and cache)
+        "layout": "rows",  # one step each | packed: several | merged: a trajectory
+        "width": optional(int),  # packed, merged: places of a packed sequence
     },
     "warm_start": {  # cloning of the scripted expert until success is measured
         "success": 0.10,  # on the train panel; 0 = no warm start

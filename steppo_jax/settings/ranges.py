@@ -9,6 +9,7 @@ from typing import Any
 
 from steppo_jax.credit import KINDS as NORMALISE
 from steppo_jax.envs.context import POLICIES as CONTEXTS
+from steppo_jax.models.attention import KINDS
 from steppo_jax.models.lora import LAYERS
 from steppo_jax.objective import AGGREGATES, KL_KINDS, RATIOS
 
@@ -18,6 +19,8 @@ TRUNKS = ("own", "shared")
 TIME_LIMITS = ("terminal", "bootstrap")
 POSITIONS = ("learned", "rope")
 DTYPES = ("float32", "bfloat16")
+WRAPPERS = ("pmap", "mesh")
+LAYOUTS = ("rows", "packed", "merged")
 DECODINGS = ("sampled", "greedy")
 
 # Counts are int32 on the device. Smaller bounds keep what is built before the first
@@ -74,6 +77,10 @@ RANGES: dict[str, Range] = {
     "seed": within(0, 2**32 - 1),
     "iterations": count(1),
     "devices": count(0, WIDE),
+    "parallel.kind": one_of(WRAPPERS),
+    "parallel.data": count(1, WIDE),
+    "parallel.fsdp": count(1, WIDE),
+    "parallel.tensor": count(1, WIDE),
     "env.name": ANY,  # checked against the registry in `checks`
     "env.max_steps": count(1, LONG),
     "env.think_tokens": count(0, LONG),
@@ -102,6 +109,8 @@ RANGES: dict[str, Range] = {
     "model.norm_eps": above(0),
     "model.dtype": one_of(DTYPES),
     "model.remat": ANY,
+    "model.scan_layers": ANY,
+    "model.attention": one_of(KINDS),
     "lm.weights": Range("must name a folder, file or package", bool),
     "lm.rules": ANY,
     "lm.max_prompt": count(1, WIDE),
@@ -153,6 +162,8 @@ RANGES: dict[str, Range] = {
     "learner.epochs": count(1, LONG),
     "learner.minibatches": count(1),
     "learner.microbatch": count(1),
+    "learner.layout": one_of(LAYOUTS),
+    "learner.width": count(1, WIDE),
     "warm_start.success": Range(
         "must lie in [0, 1), 0 for no warm start", lambda x: 0 <= x < 1
     ),

@@ -26,6 +26,7 @@ from steppo_jax.learner.state import LearnerState
 from steppo_jax.models.decoder import DecoderConfig
 from steppo_jax.parallel import Devices
 from steppo_jax.programs import Programs
+from steppo_jax.settings.errors import refuse
 from steppo_jax.text import cloning, source, tables
 from steppo_jax.text.environment import OnDevice
 from steppo_jax.text.episodes import Episode, Job, PlaySettings, Tally, play
@@ -233,7 +234,8 @@ class Played:
 
 
 def _dtypes(config: ConfigDict) -> dict[str, Any]:
-    return {"dtype": config.model.dtype, "remat": config.model.remat}
+    names = ("dtype", "remat", "attention", "scan_layers")
+    return {name: config.model[name] for name in names}
 
 
 def build(config: ConfigDict) -> TextPrograms:
@@ -258,6 +260,9 @@ def build(config: ConfigDict) -> TextPrograms:
     )
     source.check_fits(mine, theirs, found.path)
     learner = programs.learner(config, mine)
+    if programs.on_mesh(config):
+        rule = f"lm.weights={config.lm.weights} plays and learns on one device so far"
+        raise refuse("parallel.kind", "mesh", rule, "set --config.parallel.kind=pmap")
     devices = Devices.local(config.devices)
     env = envs.make(**given) if env is None else env
     return kind(config, env, devices, learner, found, found.chat())

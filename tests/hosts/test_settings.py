@@ -7,7 +7,7 @@ from steppo_jax import assembly, hosts, settings
 from steppo_jax.hosts import requirements
 from steppo_jax.hosts.requirements import Missing
 from steppo_jax.settings import ConfigError
-from steppo_jax.settings.checks import OF_FAMILIES
+from steppo_jax.settings.environment_rules import OF_FAMILIES
 from steppo_jax.text.host_programs import HostPrograms
 from tests.hosts import corridor_config, fakes
 from tests.text import tiny

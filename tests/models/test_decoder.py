@@ -205,3 +205,21 @@ def test_the_value_of_a_scaled_critic_is_that_many_times_its_output():
     np.testing.assert_allclose(
         head.apply(params, hidden), 10 * ValueHead().apply(params, hidden), rtol=1e-6
     )
+
+
+@pytest.mark.parametrize("remat", [False, True])
+def test_one_block_for_all_layers_is_the_same_network(remat):
+    policy, params = policy_and_params(dataclasses.replace(BASE, remat=remat))
+    looped = Policy(dataclasses.replace(policy.config, scan_layers=True))
+    again = looped.init(jax.random.key(0), TOKEN, PLACE, SEGMENT)
+    assert jax.tree.structure(again) == jax.tree.structure(params)
+
+    def gradient(of):
+        def loss(params):
+            logits, cache = of.apply(params, TOKEN, PLACE, SEGMENT)
+            return (jnp.where(SEGMENT[..., None] > 0, logits, 0.0) ** 2).sum(), cache
+
+        return jax.tree.leaves(jax.jit(jax.grad(loss, has_aux=True))(params))
+
+    for found, wanted in zip(gradient(looped), gradient(policy)):
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)

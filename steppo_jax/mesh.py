@@ -1,0 +1,167 @@
+"""The second wrapper around a body: `jit` over a (data, fsdp, tensor) mesh.
+
+Arrays are global and sharded by `placement`; the body sees one device (`parallel.ONE`)
+and XLA's partitioner adds the collectives. It has the methods of `parallel.Devices`,
+so nothing else of a run knows which of the two it is given.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AxisType, NamedSharding
+
+from steppo_jax import placement
+from steppo_jax.parallel import ONE
+
+Tree = TypeVar("Tree")
+
+
+class Program:
+    """A body that is traced, lowered and run under its mesh.
+
+    Where its results lie is settled at the first use, from their names and shapes.
+    """
+
+    def __init__(self, mesh: Mesh, body: Callable[..., Any], donate: Sequence[int]):
+        # Traced once: inside the program with places this one is only read again.
+        self._body = jax.jit(body, inline=True)
+        self._mesh, self._donate, self._placed = mesh, tuple(donate), None
+
+    def __call__(self, *args: Any) -> Any:
+        with jax.set_mesh(self._mesh.mesh):
+            return self._jitted(args)(*args)
+
+    def lower(self, *args: Any) -> Any:
+        with jax.set_mesh(self._mesh.mesh):
+            return self._jitted(args).lower(*args)
+
+    def eval_shape(self, *args: Any) -> Any:
+        with jax.set_mesh(self._mesh.mesh):
+            return self._body.eval_shape(*args)
+
+    def _jitted(self, args: tuple[Any, ...]) -> Any:
+        if self._placed is None:
+            places = self._mesh.shardings(self._body.eval_shape(*args))
+            self._placed = jax.jit(
+                lambda *args: self._body(*args),
+                donate_argnums=self._donate,
+                out_shardings=places,
+            )
+        return self._placed
+
+
+@dataclasses.dataclass(frozen=True)
+class Mesh:
+    """Runs bodies `f(axis, …)` on a mesh of devices; see `parallel.Devices`."""
+
+    devices: tuple[Any, ...]
+    data: int
+    fsdp: int
+    tensor: int
+
+    numbered = 1  # sequences are numbered over the whole mesh
+
+    def __post_init__(self):
+        wanted = self.data * self.fsdp * self.tensor
+        if wanted != len(self.devices):
+            raise ValueError(
+                f"data={self.data} * fsdp={self.fsdp} * tensor={self.tensor} = "
+                f"{wanted} devices, {len(self.devices)} are given"
+            )
+
+    @classmethod
+    def local(cls, data: int, fsdp: int, tensor: int) -> Mesh:
+        """The first local devices, as many as the mesh needs."""
+        here, wanted = jax.local_devices(), data * fsdp * tensor
+        if wanted > len(here):
+            raise ValueError(
+                f"parallel.data={data} * fsdp={fsdp} * tensor={tensor} = {wanted}: "
+                f"only {len(here)} local {here[0].platform} devices; lower one of them"
+            )
+        return cls(tuple(here[:wanted]), data, fsdp, tensor)
+
+    @property
+    def count(self) -> int:
+        """Pieces that the batch is cut into."""
+        return self.data * self.fsdp
+
+    @functools.cached_property
+    def mesh(self) -> Any:
+        # Auto: flax's layers do not say where their results lie.
+        kinds = (AxisType.Auto,) * len(placement.AXES)
+        sizes = (self.data, self.fsdp, self.tensor)
+        return jax.make_mesh(
+            sizes, placement.AXES, axis_types=kinds, devices=self.devices
+        )
+
+    def shardings(self, tree: Tree) -> Tree:
+        """Where each leaf of a tree of arrays or shapes lies."""
+        sizes = {"data": self.data, "fsdp": self.fsdp, "tensor": self.tensor}
+
+        def of(path, x):
+            cut = placement.of_leaf(path, jnp.shape(x), sizes)
+            return NamedSharding(self.mesh, cut)
+
+        return jax.tree_util.tree_map_with_path(of, tree)
+
+    def compile(self, body: Callable[..., Any], donate: Sequence[int] = ()) -> Program:
+        """Compiles `body(axis, *args)`; `donate` counts the arguments after `axis`.
+
+        Results lie where `placement` says, so what comes out goes in again.
+        """
+
+        return Program(self, lambda *args: body(ONE, *args), donate)
+
+    def replicate(self, tree: Tree) -> Tree:
+        """The tree in its places, copied: it can be donated."""
+        # device_put alone may keep one device's piece where it was, may_alias or not.
+        return _copied(self.split(tree))
+
+    def split(self, tree: Tree) -> Tree:
+        """The tree in its places."""
+        return jax.device_put(tree, self.shardings(tree))
+
+    def first(self, tree: Tree) -> Tree:
+        return tree
+
+    def join(self, tree: Tree) -> Tree:
+        return tree
+
+    def eval_shape(self, program: Program, *args: Any) -> Any:
+        """Shapes of what a compiled body gives."""
+        return program.eval_shape(*args)
+
+    def abstract(self, tree: Tree) -> Tree:
+        """Shapes, dtypes and places of one copy of a tree of shapes."""
+
+        def placed(x, where):
+            return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where)
+
+        return jax.tree.map(placed, tree, self.shardings(tree))
+
+    def laid_out(self, tree: Tree, copies: bool = False) -> Tree:
+        """Shapes as the programs take them; there are no copies on a mesh."""
+        del copies
+        return self.abstract(tree)
+
+    def bytes_on_one(self, tree: Any) -> int:
+        """Bytes of a tree of shapes on each device."""
+
+        def here(x, where):
+            size = getattr(x.dtype, "itemsize", 4)
+            for length in where.shard_shape(x.shape):
+                size *= length
+            return size
+
+        return sum(jax.tree.leaves(jax.tree.map(here, tree, self.shardings(tree))))
+
+
+@jax.jit
+def _copied(tree: Tree) -> Tree:
+    return jax.tree.map(jnp.copy, tree)
