@@ -75,7 +75,7 @@ def _credit(values: Values) -> None:
         used = option in estimator.options
         needs(values, f"credit.{option}", used, user, example)
     for need in estimator.required:
-        _oneof_group(values, _several(need), user)
+        _one_of(values, _several(need), user)
     if not estimator.needs_state_keys:
         needs(values, "credit.similarity", False, user, None)
     if values["credit.official"]:
@@ -111,7 +111,7 @@ def _several(need: str | tuple[str, ...]) -> tuple[str, ...]:
     return need if isinstance(need, tuple) else ()
 
 
-def _oneof_group(values: Values, names: tuple[str, ...], user: str) -> None:
+def _one_of(values: Values, names: tuple[str, ...], user: str) -> None:
     """Exactly one of the alternatives must be given."""
     given = [name for name in names if values[f"credit.{name}"] is not None]
     if names and len(given) != 1:
@@ -211,8 +211,8 @@ def _attention(values: Values) -> None:
 
 def _language_model(values: Values) -> None:
     used, user = values["lm.weights"] is not None, f"lm.weights={values['lm.weights']}"
-    needs = {"rules": True, "max_prompt": 512, "max_new": 32, "slots": 16}
-    for name, example in needs.items():
+    examples = {"rules": True, "max_prompt": 512, "max_new": 32, "slots": 16}
+    for name, example in examples.items():
         needs(values, f"lm.{name}", used, user, example)
     if not used:
         return
