@@ -14,56 +14,38 @@ off); without the official files the family plays a generated corpus (`title` sa
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 from typing import ClassVar
 
 from steppo_jax.errors import Refused
-from steppo_jax.hosts import records, retrieval, said
+from steppo_jax.hosts import records, retrieval
 from steppo_jax.hosts.hotpotqa import library
 from steppo_jax.hosts.hotpotqa.environment import HotpotText, rules
+from steppo_jax.hosts.on_files import OnFiles
 
 VARIABLE = "HOTPOTQA_DATA"
 RETRIEVERS = ("bm25", "dense")
 
 
 @dataclasses.dataclass(frozen=True)
-class HotpotQA:
+class HotpotQA(OnFiles):
     """The family; see `hosts.base.HostFamily`."""
 
     name: ClassVar[str] = "hotpotqa"
     panels: ClassVar[tuple[str, ...]] = tuple(library.FILES)
-    has_expert: ClassVar[bool] = True
+    variable: ClassVar[str] = VARIABLE
+    rules: ClassVar = staticmethod(rules)
 
     max_steps: int = 5
-    on_time_limit: str = "terminal"
-    think_tokens: int = 0  # thoughts are free in text
-    data: str = ""  # folder of official files; "": $HOTPOTQA_DATA, else generated
-    tools: bool = True  # calls as JSON; else lines like search[…]
     retriever: str = "bm25"  # or dense
     encoder: str = ""  # dense: folder of the sentence-transformers model for queries
     top: int = 5  # passages of a search
     passage_characters: int = 1200
     block_characters: int = 12_000  # all passages of an observation
-    seed: int = 0  # of the generated corpus
-
-    @property
-    def version(self) -> str:
-        """Names the data too: files that come or go are another environment."""
-        return f"1, {self.title}"
-
-    @property
-    def instructions(self) -> str:
-        return rules(self.max_steps, self.tool_form)
-
-    @property
-    def tool_form(self) -> str:
-        """`tools`, as `said` calls it."""
-        return said.form_of(self.tools)
 
     @property
     def title(self) -> str:
         """What results are results on."""
-        return "HotpotQA" if self._folder() else "HotpotQA (generated corpus)"
+        return "HotpotQA" if self.folder else "HotpotQA (generated corpus)"
 
     def check(self) -> None:
         if self.retriever not in RETRIEVERS:
@@ -74,7 +56,7 @@ class HotpotQA:
                 raise Refused(
                     f"env.{name}={getattr(self, name)}: needs to be 1 or more"
                 )
-        folder = self._folder()
+        folder = self.folder
         if self.retriever == "bm25":
             if self.encoder:
                 raise Refused("env.encoder is for env.retriever=dense; leave it empty")
@@ -114,15 +96,12 @@ class HotpotQA:
     def make(self) -> HotpotText:
         return HotpotText(self, self._domain)
 
-    def _folder(self) -> pathlib.Path | None:
-        return records.folder_of("env.data", self.data, VARIABLE)
-
     def _domain(self, panel: str):
         """(domain, retriever) of a panel. Raises Refused where its file is missing."""
         if panel not in self.panels:
             known = ", ".join(self.panels)
             raise Refused(f"hotpotqa has no panel {panel!r}; it has {known}")
-        folder = self._folder()
+        folder = self.folder
         domain = library.load(folder, library.DOMAIN[panel], self.seed)
         if panel not in domain.questions:
             records.needed(folder, *library.FILES[panel])

@@ -16,11 +16,11 @@ official files the family plays a generated literature (`title` says so).
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 from typing import ClassVar
 
 from steppo_jax.errors import Refused
-from steppo_jax.hosts import records, said
+from steppo_jax.hosts import records
+from steppo_jax.hosts.on_files import OnFiles
 from steppo_jax.hosts.paper_search_real import library
 from steppo_jax.hosts.paper_search_real.environment import PaperText, rules
 
@@ -34,40 +34,22 @@ TITLES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class PaperSearchReal:
+class PaperSearchReal(OnFiles):
     """The family; see `hosts.base.HostFamily`."""
 
     name: ClassVar[str] = "paper_search_real"
     panels: ClassVar[tuple[str, ...]] = tuple(library.FILES)
-    has_expert: ClassVar[bool] = True
+    variable: ClassVar[str] = VARIABLE
+    rules: ClassVar = staticmethod(rules)
 
     max_steps: int = 5
-    on_time_limit: str = "terminal"
-    think_tokens: int = 0  # thoughts are free in text
-    data: str = ""  # folder of the files; "": $PAPER_SEARCH_DATA, else generated
-    tools: bool = True  # calls as JSON; else lines like search[…]
     relevance: str = "answers"  # what calls are paid by; or overlap
     abstract_words: int = 400  # of a listed paper
-    seed: int = 0  # of the generated literature
-
-    @property
-    def version(self) -> str:
-        """Names the data too: files that come or go are another environment."""
-        return f"1, {self.title}"
-
-    @property
-    def instructions(self) -> str:
-        return rules(self.max_steps, self.tool_form)
-
-    @property
-    def tool_form(self) -> str:
-        """`tools`, as `said` calls it."""
-        return said.form_of(self.tools)
 
     @property
     def title(self) -> str:
         """What results are results on."""
-        folder = self._folder()
+        folder = self.folder
         if folder is None:
             return TITLES["generated"]
         has = records.first(folder, library.DATABASE) is not None
@@ -82,7 +64,7 @@ class PaperSearchReal:
                 f"env.abstract_words={self.abstract_words}: needs to be 0 or more"
             )
         records.need_package("bm25s", "env.name=paper_search_real")
-        folder = self._folder()
+        folder = self.folder
         if folder is not None:
             names = sum(library.FILES.values(), ())
             records.needed(folder, *names)
@@ -104,17 +86,14 @@ class PaperSearchReal:
         return None
 
     def make(self) -> PaperText:
-        return PaperText(self, library.load(self._folder(), self.seed))
-
-    def _folder(self) -> pathlib.Path | None:
-        return records.folder_of("env.data", self.data, VARIABLE)
+        return PaperText(self, library.load(self.folder, self.seed))
 
     def _library(self, panel: str) -> library.Library:
         """Raises Refused where the panel's file is missing."""
         if panel not in self.panels:
             known = ", ".join(self.panels)
             raise Refused(f"paper_search_real has no panel {panel!r}; it has {known}")
-        folder = self._folder()
+        folder = self.folder
         loaded = library.load(folder, self.seed)
         if panel not in loaded.queries:
             records.needed(folder, *library.FILES[panel])

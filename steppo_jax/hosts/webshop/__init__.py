@@ -18,7 +18,8 @@ import dataclasses
 from typing import ClassVar
 
 from steppo_jax.errors import Refused
-from steppo_jax.hosts import records, retrieval, said
+from steppo_jax.hosts import records, retrieval
+from steppo_jax.hosts.on_files import OnFiles
 from steppo_jax.hosts.webshop import expert, lucene, shop, store
 from steppo_jax.hosts.webshop.environment import WebShopText, rules
 
@@ -27,43 +28,25 @@ RETRIEVERS = ("bm25", "lucene")
 
 
 @dataclasses.dataclass(frozen=True)
-class WebShop:
+class WebShop(OnFiles):
     """The family; see `hosts.base.HostFamily`."""
 
     name: ClassVar[str] = "webshop"
     panels: ClassVar[tuple[str, ...]] = ("train", "test")
-    has_expert: ClassVar[bool] = True
+    variable: ClassVar[str] = VARIABLE
+    rules: ClassVar = staticmethod(rules)
 
     max_steps: int = 15
-    on_time_limit: str = "terminal"
-    think_tokens: int = 0  # thoughts are free in text
-    data: str = ""  # folder of official files; "": $WEBSHOP_DATA, else generated
-    tools: bool = True  # calls as JSON; else lines like search[…]
     retriever: str = "bm25"  # or lucene: the official index, with Pyserini
     history: int = 2  # earlier (page, action) pairs in the observation
-    seed: int = 0  # of the generated catalogue
-
-    @property
-    def version(self) -> str:
-        """Names the data too: files that come or go are another environment."""
-        return f"1, {self.title}"
-
-    @property
-    def instructions(self) -> str:
-        return rules(self.max_steps, self.tool_form)
-
-    @property
-    def tool_form(self) -> str:
-        """`tools`, as `said` calls it."""
-        return said.form_of(self.tools)
 
     @property
     def title(self) -> str:
         """What results are results on."""
-        return "WebShop" if self._folder() else "WebShop (generated catalogue)"
+        return "WebShop" if self.folder else "WebShop (generated catalogue)"
 
     def check(self) -> None:
-        folder = self._folder()
+        folder = self.folder
         for name in ("seed", "history"):
             if getattr(self, name) < 0:
                 raise Refused(
@@ -102,11 +85,8 @@ class WebShop:
     def make(self) -> WebShopText:
         return WebShopText(self._shop(), self.max_steps, self.tool_form, self.history)
 
-    def _folder(self):
-        return records.folder_of("env.data", self.data, VARIABLE)
-
     def _shop(self) -> shop.Shop:
-        return shop.load(self._folder(), self.seed, self.retriever)
+        return shop.load(self.folder, self.seed, self.retriever)
 
     def _goals(self, panel: str):
         if panel not in self.panels:
