@@ -8,13 +8,11 @@ counts. Tokenizers may drop the tags as control tokens, so bare JSON is a call t
 
 from __future__ import annotations
 
-import json
-import re
+from steppo_jax.hosts import said
 
 TOOL = "env_step"
 LONGEST = 500  # characters of a command
-CALL = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
-THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
+TOOLS = {TOOL: "command"}  # tool → the name of its argument
 
 FORMAT = 'Say one command. You may think first: "<thoughts> ; <command>".'
 TOOL_FORMAT = (
@@ -23,9 +21,9 @@ TOOL_FORMAT = (
 )
 
 
-def command(said: str, tools: bool) -> str | None:
+def command(response: str, tools: bool) -> str | None:
     """The command in a response; None where there is none."""
-    text = _called(said) if tools else said.rpartition(";")[2]
+    text = _called(response) if tools else response.rpartition(";")[2]
     if text is None:
         return None
     text = " ".join(text.split())
@@ -36,20 +34,9 @@ def response(text: str, tools: bool) -> str:
     """How a command is said."""
     if not tools:
         return text
-    call = json.dumps({"name": TOOL, "arguments": {"command": text}})
-    return f"<tool_call>{call}</tool_call>"
+    return said.say(TOOL, text, TOOLS, "hermes")
 
 
-def _called(said: str) -> str | None:
-    said = THOUGHT.sub("", said)
-    tagged = CALL.search(said)
-    text = tagged[1] if tagged else said[max(said.find("{"), 0) :]
-    try:
-        call, _ = json.JSONDecoder().raw_decode(text.strip())
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(call, dict) or call.get("name") != TOOL:
-        return None
-    arguments = call.get("arguments")
-    found = arguments.get("command") if isinstance(arguments, dict) else None
-    return found if isinstance(found, str) else None
+def _called(response: str) -> str | None:
+    calls, _ = said.actions(response, TOOLS, "hermes")
+    return calls[0][1] if calls else None

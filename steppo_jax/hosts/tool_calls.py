@@ -3,6 +3,9 @@
 <tool_call>
 {"name": "search", "arguments": {"query": "…"}}
 </tool_call>
+
+Some tokenizers drop the tags as control tokens, so where there is no tag the first bare
+object of this form is a call too.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ def parse(text: str) -> Parsed:
     Model output is data: it is read as JSON only, never evaluated.
     """
     calls, errors = [], []
-    for block in BLOCK.findall(text):
+    for block in BLOCK.findall(text) or _bare(text):
         try:
             calls.append(_call(json.loads(block)))
         except RecursionError:
@@ -44,6 +47,17 @@ def parse(text: str) -> Parsed:
         except ValueError as error:
             errors.append(f"tool call: {error}")
     return Parsed(BLOCK.sub("", text).strip(), tuple(calls), tuple(errors))
+
+
+def _bare(text: str) -> list[str]:
+    """The first object in a text, if it has a name and arguments."""
+    start = text.find("{")
+    try:
+        value, end = json.JSONDecoder().raw_decode(text, max(start, 0))
+    except (ValueError, RecursionError):
+        return []
+    is_call = isinstance(value, dict) and {"name", "arguments"} <= set(value)
+    return [text[start:end]] if is_call else []
 
 
 def _call(value: Any) -> ToolCall:

@@ -53,3 +53,11 @@ def test_draws_never_move():
     assert drawing.some(range(9), 3, "y") == [0, 5, 6]
     assert drawing.number("a", "b") != drawing.number("ab")
     assert 0 <= drawing.fraction("z") < 1
+
+
+def test_a_call_without_tags_is_a_call():
+    """Tokenizers may drop the tags as control tokens."""
+    text = 'I look. {"name": "search", "arguments": {"query": "a {b}"}} So.'
+    assert said.actions(text, TOOLS, "hermes") == ([("search", "a {b}")], [])
+    for other in ('{"query": "a"}', "a {b} c", "{", '{"name": "search"}'):
+        assert said.actions(other, TOOLS, "hermes") == ([], [])
