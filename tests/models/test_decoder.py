@@ -209,7 +209,7 @@ def test_the_value_of_a_scaled_critic_is_that_many_times_its_output():
 
 @pytest.mark.parametrize("remat", [False, True])
 def test_one_block_for_all_layers_is_the_same_network(remat):
-    roped = dataclasses.replace(BASE, remat=remat, positions="rope")
+    roped = dataclasses.replace(VARIANTS["rope"], remat=remat)
     policy, params = policy_and_params(roped)
     looped = Policy(dataclasses.replace(policy.config, scan_layers=True))
     again = looped.init(jax.random.key(0), TOKEN, PLACE, SEGMENT)
