@@ -87,6 +87,7 @@ def update_settings(config: ConfigDict) -> UpdateSettings:
         critic=critic,
         critic_coef=config.critic.coef,
         value_clip=config.critic.value_clip if with_critic else None,
+        behaviour_cap=o.behaviour_cap,
         kl=None if config.kl.kind is None else KLSettings(**config.kl.to_dict()),
         critic_warmup=config.critic.warmup_iterations if with_critic else 0,
         temperature=config.rollout.temperature,

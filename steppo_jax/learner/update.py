@@ -207,6 +207,7 @@ class Learner:
             old_log_prob=table.old_log_prob,
             ref_log_prob=ref_log_prob,
             advantage=advantage_SL,
+            behaviour=self._correction(tokens, table.old_log_prob),
             weights=learned.loss_weights(batch, s.aggregate, s.constant),
             critic_weights=learned.loss_weights(batch, "step", None),
             value_step=learned.value_places(steps, tokens),
@@ -215,9 +216,19 @@ class Learner:
             per_token=per_token,
         )
         metrics = diagnostics.of_batch(
-            axis, steps, tables, entropy_SL, self.critic is not None
+            axis, steps, tables, entropy_SL, self.critic is not None, now.num_updates
         )
         return tables, metrics | kl, seen.by_step(steps, tables, table.next_value)
+
+    def _correction(self, tokens: Tokens, old_log_prob_SL: jax.Array):
+        """What the advantage of each token counts times, and where that was cut."""
+        cap = self.settings.behaviour_cap
+        if cap is None:
+            return None
+        mask = tokens.response_mask
+        return objective.behaviour_weight(
+            old_log_prob_SL, tokens.behaviour_log_prob, mask, cap
+        )
 
     def _against_reference(self, axis: Axis, now: LearnerState, tokens: Tokens, table):
         """The tables with KL in the reward, or the log-probs for one in the loss."""

@@ -136,6 +136,7 @@ TREE: dict[str, Any] = {
         "aggregate": needed(str),  # which mean of the token losses
         "constant": optional(float),  # divisor of aggregate=constant, in tokens
         "entropy_coef": 0.0,
+        "behaviour_cap": optional(float),  # of π_old/μ, off-policy correction
     },
     "kl": {  # to the policy after the warm start
         "kind": optional(str),  # None | k1 | k2 | k3

@@ -8,6 +8,7 @@ from typing import Any
 # before it. Only these may be missing from a stored config.
 ADDED: dict[str, Any] = {
     "context.policy": "rebuilt",
+    "objective.behaviour_cap": None,
     "context.turns": None,
     "credit.official": False,
     "credit.similarity": None,

@@ -145,6 +145,7 @@ RANGES: dict[str, Range] = {
     "objective.aggregate": one_of(AGGREGATES),
     "objective.constant": above(0),
     "objective.entropy_coef": at_least(0),
+    "objective.behaviour_cap": above(0),
     "kl.kind": one_of(KL_KINDS),
     "kl.coef": above(0),
     "kl.place": one_of(KL_PLACES),
