@@ -5,6 +5,7 @@ only where the output is a terminal (batch logs get plain lines).
 from __future__ import annotations
 
 import collections
+import dataclasses
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -29,6 +30,41 @@ def clock_text(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def aloud(text: str) -> None:
+    """Prints a line at once."""
+    print(text, flush=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Watch:
+    """Lines about a part that may take long: none below `first` seconds."""
+
+    say: Callable[[str], None] = aloud
+    first: float = 10.0
+    every: float = 30.0  # seconds between two lines
+    clock: Callable[[], float] = time.monotonic
+
+    def over(self, total: int, what: str = "episodes") -> Callable[[int], None]:
+        """To be told how many of `total` are done; says so, and the time left."""
+        began, due = self.clock(), self.clock() + self.first
+
+        def tell(done: int) -> None:
+            nonlocal due
+            now = self.clock()
+            if now < due or done >= total:
+                return
+            due = now + self.every
+            spent = now - began
+            left = clock_text(spent * (total - done) / max(done, 1)) if done else "?"
+            width = len(str(total))
+            self.say(f"  {done:{width}}/{total} {what}  {clock_text(spent)}<{left}")
+
+        return tell
+
+
+PRINTED = Watch()
 
 
 class Bar(Protocol):

@@ -26,6 +26,7 @@ from steppo_jax.learner.state import LearnerState
 from steppo_jax.models.decoder import DecoderConfig
 from steppo_jax.parallel import Devices
 from steppo_jax.programs import Programs
+from steppo_jax.progress import PRINTED, Watch
 from steppo_jax.settings.errors import refuse
 from steppo_jax.text import cloning, source, tables
 from steppo_jax.text.environment import OnDevice
@@ -45,6 +46,7 @@ class TextPrograms(Programs):
 
     source: Source
     chat: ChatTokenizer
+    watch: Watch = PRINTED  # tells how far a long play is
     on_host: ClassVar[bool] = True
 
     # ---- the model -----------------------------------------------------------
@@ -100,7 +102,8 @@ class TextPrograms(Programs):
             jobs,
             key,
             self._play_settings(temperature),
-            tally=tally,
+            self.watch.over(len(jobs)),
+            tally,
         )
 
     def _play_settings(self, temperature: float) -> PlaySettings:
@@ -186,7 +189,7 @@ class TextPrograms(Programs):
         shown = self._demonstrations()
         key = draws.key_of(state.key, "clone")
         return cloning.clone(
-            self.learner.policy, shown, state.policy, key, measure, tell
+            self.learner.policy, shown, state.policy, key, measure, tell, self.watch
         )
 
     def _demonstrations(self) -> cloning.Shown:
