@@ -217,7 +217,9 @@ class Loop:
 
     def run(self, state: LearnerState, stop: list[int]) -> None:
         """Iterations `start` … end; evaluates before the first and after the last."""
-        with self.recording() as metrics:
+        with contextlib.ExitStack() as at_end:
+            at_end.callback(self.p.leave)
+            metrics = at_end.enter_context(self.recording())
             for iteration in range(self.start, self.end):
                 self.evaluate(iteration, state.policy)
                 self._trace(iteration)
@@ -247,6 +249,8 @@ class Loop:
         played = jax.block_until_ready(self.p.collect(state))
         played = self._with_anchors(played)
         rolled = time.perf_counter()
+        if iteration + 1 < self.end:
+            self.p.look_ahead(state)
         state, learned, seen = self.update(state, played.steps, played.tokens)
         learned = jax.device_get(self.p.devices.first(learned))
         seconds = (rolled - began, time.perf_counter() - rolled)

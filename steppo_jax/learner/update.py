@@ -25,6 +25,7 @@ from steppo_jax.learner import (
     seen,
     separate,
     shared,
+    state,
 )
 from steppo_jax.learner.gradients import Tables
 from steppo_jax.learner.seen import Seen
@@ -59,7 +60,11 @@ class Learner:
         if self._adapts_critic:
             head = {"head": critic["params"]["head"]}
             critic = critic | {"params": head}
-        return create(policy, critic, *self.optimizers(), self._reference(policy), key)
+        return self._create(policy, critic, key)
+
+    def _create(self, policy, critic, key: jax.Array) -> LearnerState:
+        reference, delayed = self._reference(policy), self.settings.staleness > 0
+        return create(policy, critic, *self.optimizers(), reference, key, delayed)
 
     @property
     def on_trunk(self) -> bool:
@@ -121,7 +126,7 @@ class Learner:
         elif self.critic is not None and not self.on_trunk:
             copied = jax.tree.map(jnp.copy, policy["params"]["decoder"])
             critic = {"params": critic["params"] | {"decoder": copied}}
-        return create(policy, critic, *self.optimizers(), self._reference(policy), key)
+        return self._create(policy, critic, key)
 
     def optimizers(self) -> tuple[optax.GradientTransformation, ...]:
         """(policy's, critic's); the identity where there is no critic.
@@ -175,7 +180,7 @@ class Learner:
         found |= seen.skipped(parts, orders, counts, steps, tokens)
         if s.layout == "merged" and "token_value" in found:
             found["token_value"] = layout.of_rows(rows, tokens, found["token_value"])
-        return after.replace(iteration=now.iteration + 1), metrics, found
+        return state.learned(now, after), metrics, found
 
     def _prepare(self, axis: Axis, now: LearnerState, steps: Steps, tokens: Tokens):
         """All that is computed once on the whole batch, before any update."""

@@ -111,6 +111,7 @@ TREE: dict[str, Any] = {
         "groups": 8,  # task instances per iteration
         "group_size": 8,  # trajectories of each
         "temperature": 1.0,  # the learner's log-probs use it too
+        "staleness": 0,  # 1: by the weights before the last update, played beside it
     },
     "credit": {
         "estimator": needed(str),

@@ -9,6 +9,7 @@ from typing import Any
 ADDED: dict[str, Any] = {
     "context.policy": "rebuilt",
     "objective.behaviour_cap": None,
+    "rollout.staleness": 0,
     "context.turns": None,
     "credit.official": False,
     "credit.similarity": None,

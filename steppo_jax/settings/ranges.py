@@ -126,6 +126,7 @@ RANGES: dict[str, Range] = {
     "rollout.groups": count(1),
     "rollout.group_size": count(1),
     "rollout.temperature": above(0),
+    "rollout.staleness": count(0, 1),
     "credit.estimator": ANY,  # checked against the registry in `checks`
     "credit.gamma": within(0, 1),
     "credit.lam": within(0, 1),
