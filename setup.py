@@ -42,7 +42,7 @@ TEXTWORLD_EXPRESS = ["textworld-express>=1.1,<1.2"]  # and Java 17
 EXTRAS = {
     "alfworld": ALFWORLD,
     "scienceworld": SCIENCEWORLD,
-    "textworld_express": TEXTWORLD_EXPRESS,
+    "textworld-express": TEXTWORLD_EXPRESS,
     "cuda": ["jax[cuda13]"],
     "tpu": ["jax[tpu]"],
     "aot": ["libtpu>=0.0.40"],  # compiles for TPUs that are not here (compile_check)

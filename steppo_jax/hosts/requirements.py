@@ -20,7 +20,7 @@ def package(module: str, extra: str, licence: str) -> None:
     if importlib.util.find_spec(module) is None:
         raise Missing(
             f"env.name={extra} needs the package {module} ({licence}); "
-            f"pip install 'steppo_jax[{extra}]'"
+            f"pip install 'steppo_jax[{extra.replace('_', '-')}]'"  # as old pips need it
         )
 
 
