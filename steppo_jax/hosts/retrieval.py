@@ -141,7 +141,13 @@ class Dense:
                 f"the query's vector has shape {vector_D.shape}, the passages' "
                 f"{self._vectors_ND.shape[1:]}; use the encoder that made them"
             )
-        return best(self._vectors_ND @ vector_D, k).tolist()
+        scores = self._vectors_ND @ vector_D
+        if not np.isfinite(scores).all():
+            raise Refused(
+                "an embedding of the query or of a passage is not finite; make "
+                "them anew"
+            )
+        return best(scores, k).tolist()
 
 
 def load_dense(embeddings: pathlib.Path, encoder: str, num_passages: int) -> Dense:

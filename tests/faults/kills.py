@@ -54,9 +54,9 @@ class Killer:
         child = self.begin(self.torn)
         if not self._reached(child, target):
             return
-        if self.draw.random() < ROBBED and self._rob(child):
-            if not self._reached(child, target):
-                return
+        robbed = self.draw.random() < ROBBED and self._rob(child)
+        if robbed and not self._reached(child, target):
+            return
         time.sleep(self.draw.random() * LATE)
         number = self.draw.choice(SIGNALS)
         hit, family = self.board.read()[0], _family(child)

@@ -12,7 +12,7 @@ from tests.fuzz import mutated
 
 
 class Place:
-    """A folder that is given to the program, `inside`, and one around it that is not."""
+    """`inside`, a folder that is given to the program, in one that is not."""
 
     def __init__(self, folder: pathlib.Path):
         self.around, self.inside = folder, folder / "run" / "inner"
