@@ -4,7 +4,6 @@ A file that is read is read again by whoever uses it; nothing outside the folder
 was given changes.
 """
 
-import contextlib
 import json
 import pathlib
 import shutil
@@ -32,13 +31,14 @@ from steppo_jax.weights import gguf_file, huggingface
 from tests.chat.make_reference import FOLDER as CHAT
 from tests.chat.test_gguf_tokenizer import write as write_tokenizer
 from tests.fuzz import mutated
+from tests.fuzz.places import Place, only_refusals
 from tests.fuzz.tier import inputs
 from tests.weights.test_gguf_file import gguf_name
 from tests.weights.test_gguf_file import write as write_gguf
 from tests.weights.test_huggingface import write_checkpoint
 
-PLACE = pathlib.Path(tempfile.mkdtemp(prefix="fuzz"))
-OUTSIDE, INSIDE = PLACE, PLACE / "run" / "inner"
+PLACE = Place(pathlib.Path(tempfile.mkdtemp(prefix="fuzz")))
+INSIDE, only_inside, put = PLACE.inside, PLACE.only_inside, PLACE.put
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,35 +46,8 @@ def _gone_afterwards():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(provenance, "git_commit", lambda: None)  # a process each
         yield
-    shutil.rmtree(PLACE, ignore_errors=True)
+    shutil.rmtree(PLACE.around, ignore_errors=True)
 
-
-@contextlib.contextmanager
-def only_refusals():
-    """Refused is one line and fine; any other error fails the test."""
-    try:
-        yield
-    except Refused as error:
-        assert "\n" not in str(error) and len(str(error)) < 1000
-
-
-@contextlib.contextmanager
-def only_inside():
-    """Nothing but INSIDE changes."""
-    shutil.rmtree(INSIDE, ignore_errors=True)
-    INSIDE.mkdir(parents=True)
-    before = outside()
-    yield
-    assert outside() == before
-
-
-def outside() -> dict[str, str]:
-    found = mutated.listing(OUTSIDE)
-    return {k: v for k, v in found.items() if not k.startswith("run/inner/")}
-
-
-(OUTSIDE / "run").mkdir()
-(OUTSIDE / "run" / "outside").write_text("as it was")
 
 RECORD = {
     "config": household.get_config().to_dict(),
@@ -160,11 +133,6 @@ def checkpoint() -> dict[str, bytes]:
 MODEL = checkpoint()
 MODEL_CONFIG = json.loads(MODEL["config.json"])
 HEADER = 8 + int.from_bytes(MODEL[huggingface.ONE][:8], "little")
-
-
-def put(files: dict[str, bytes]) -> None:
-    for name, data in files.items():
-        (INSIDE / name).write_bytes(data)
 
 
 @inputs(150)
