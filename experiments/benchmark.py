@@ -1,7 +1,7 @@
 """Measures how long the parts take, each beside a bound from the same run.
 
     python -m experiments.benchmark --what=credit
-    python -m experiments.benchmark --what=credit --repeats=21
+    python -m experiments.benchmark --what=credit --repeats=21 [--peer=PYTHON]
     python -m experiments.benchmark --what=env
     python -m experiments.benchmark --what=model --model=FILE.gguf [--peer=PYTHON]
     python -m experiments.benchmark --what=iteration [--config=FILE.py:METHOD]
@@ -9,7 +9,8 @@
 
 `credit`: every estimator at 1,424 rows × 1,024 tokens, as a multiple of one pass
 that reads the same arrays and writes as many, and its share of an iteration of the
-default run at that run's own size. `env`: steps per second of every environment
+default run at that run's own size; with --peer, step and token GAE beside the official
+way in PyTorch, in turns. `env`: steps per second of every environment
 alone, under random responses, and its share of a rollout of its default policy.
 `model`: prefill, decoding and a training step of a language model, beside each other,
 beside its own matrix products and, with --peer, beside `transformers` with PyTorch.
@@ -36,6 +37,7 @@ from experiments import devices, entry
 from steppo_jax import envs, provenance, records, settings
 from steppo_jax.benchmarks import (
     credit,
+    credit_peer,
     environment,
     layouts,
     model,
@@ -65,7 +67,10 @@ DTYPE = flags.DEFINE_enum(
     "dtype", "float32", ["float32", "bfloat16"], "Of the model's work and weights."
 )
 PEER = flags.DEFINE_string(
-    "peer", None, "A Python with torch and transformers, to take turns with."
+    "peer",
+    None,
+    "Of --what=credit and model: a Python with torch and transformers, to take turns "
+    "with; credit needs torch alone.",
 )
 SLOTS = flags.DEFINE_integer("slots", 32, "Slots decoded together.", lower_bound=1)
 PROMPT = flags.DEFINE_integer("prompt", 128, "Tokens of a prompt.", lower_bound=2)
@@ -131,7 +136,11 @@ def of_credit(repeats: int) -> dict[str, Any]:
     default.devices = 1
     shares = share.run(default, repeats)
     Console().print(show_shares(shares))
-    return {"rows": rows, "shares": shares}
+    if PEER.value is None:
+        return {"rows": rows, "shares": shares}
+    beside = credit_peer.run(PEER.value, repeats)
+    Console(width=tables.WIDTH).print(tables.of_credit_peer(beside))
+    return {"rows": rows, "shares": shares, "beside": beside}
 
 
 def of_environments(repeats: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Tables for people of what `model` and `parts` measured, at most 88 columns wide.
+"""Tables for people of models, parts of a run and peers, at most 88 columns wide.
 
 Under `prefill` and `products` stand shares of the rate of prefill and of that of the
 matrix products alone.
@@ -55,6 +55,24 @@ def of_parts(found: dict[str, Any]) -> Table:
             f"{row['of_products']:.0%}" + _missed(row["of_products"], row["limit"]),
         )
     table.caption = _caption(found)
+    return table
+
+
+def of_credit_peer(found: dict[str, Any]) -> Table:
+    """Credit beside the official way in PyTorch; times in milliseconds."""
+    peer = found["peer"]
+    title = f"Credit beside PyTorch {peer['torch']}, {peer['threads']} threads"
+    names = ("call", "ms", "spread", "CPU ms", "peer ms", "CPU ms", "× peer", "by CPU")
+    table = _table(title, names)
+    for row in found["rows"]:
+        own = (row[x] * 1e3 for x in ("seconds", "spread", "cpu_seconds"))
+        other = (row[x] * 1e3 for x in ("peer_seconds", "peer_cpu_seconds"))
+        table.add_row(
+            row["call"],
+            *(f"{x:,.1f}" for x in (*own, *other)),
+            _times(row["times_peer"], row["peer_limit"]),
+            f"{row['cpu_times_peer']:.2f}",
+        )
     return table
 
 
