@@ -14,7 +14,7 @@ import pathlib
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from steppo_jax.errors import Refused
@@ -68,11 +68,20 @@ def numbers() -> dict[str, int]:
     return {name: int(value) for name, value in words}
 
 
-def serve(jobs: Mapping[str, Callable[[], Any]], about: dict[str, Any]) -> None:
-    """The script's end: says what it is, then does the jobs that it is asked for."""
-    print(json.dumps(about), flush=True)
+def asked(about: dict[str, Any]) -> Iterator[str]:
+    """The script's end: says what it is, then gives the jobs that are asked for.
+
+    A job has taken as long as until the next one is fetched.
+    """
+    print(json.dumps(about), file=sys.__stdout__, flush=True)
     for line in sys.stdin:
         wall, cpu = time.perf_counter(), time.process_time()
-        jobs[line.strip()]()
+        yield line.strip()
         took = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
-        print(json.dumps(took), flush=True)
+        print(json.dumps(took), file=sys.__stdout__, flush=True)
+
+
+def serve(jobs: Mapping[str, Callable[[], Any]], about: dict[str, Any]) -> None:
+    """Does the jobs by name."""
+    for job in asked(about):
+        jobs[job]()

@@ -58,6 +58,26 @@ def of_parts(found: dict[str, Any]) -> Table:
     return table
 
 
+def of_tunix(found: dict[str, Any]) -> Table:
+    """Iterations beside those of google-tunix; times in milliseconds."""
+    title = f"Beside google-tunix {found['peer']['google-tunix']}: "
+    title += f"{found['weights'] / 1e6:.1f} M weights, one device"
+    names = ("method", "ms", "spread", "tokens/s", "peer ms", "tokens/s", "× peer")
+    table = _table(title, (*names, "by CPU"))
+    for row in found["rows"]:
+        table.add_row(
+            row["method"],
+            f"{row['seconds'] * 1e3:,.0f}",
+            f"{row['spread'] / row['seconds']:.0%}",
+            f"{row['tokens_per_second']:,.0f}",
+            f"{row['peer_seconds'] * 1e3:,.0f}",
+            f"{row['peer_tokens_per_second']:,.0f}",
+            _times(row["times_peer"], row["peer_limit"]),
+            f"{row['cpu_times_peer']:.2f}",
+        )
+    return table
+
+
 def of_credit_peer(found: dict[str, Any]) -> Table:
     """Credit beside the official way in PyTorch; times in milliseconds."""
     peer = found["peer"]
