@@ -39,6 +39,11 @@ DATA = [  # WebShop, HotpotQA and paper search on the host (docs/host_data.md)
 ALFWORLD = ["alfworld>=0.4.2,<0.5", "textworld[pddl]>=1.7,<1.8"]
 SCIENCEWORLD = ["scienceworld>=1.2.3,<1.3"]  # and Java 17
 TEXTWORLD_EXPRESS = ["textworld-express>=1.1,<1.2"]  # and Java 17
+GATEWAY = [  # a chat-completions server (docs/gateway.md)
+    "starlette>=1.0",  # BSD-3
+    "uvicorn>=0.40",  # BSD-3
+    "pydantic>=2.10",  # MIT
+]
 EXTRAS = {
     "alfworld": ALFWORLD,
     "scienceworld": SCIENCEWORLD,
@@ -46,12 +51,15 @@ EXTRAS = {
     "cuda": ["jax[cuda13]"],
     "tpu": ["jax[tpu]"],
     "aot": ["libtpu>=0.0.40"],  # compiles for TPUs that are not here (compile_check)
+    "gateway": GATEWAY,
     "lm": LM,
     "data": DATA,
     "peer": ["torch>=2.6", "transformers>=5"],  # what the benchmark stands beside
     "test": [
         *LM,
         *DATA,
+        *GATEWAY,
+        "httpx2>=2",  # what its tests call it with
         *("pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.8"),
     ],
 }
@@ -67,7 +75,7 @@ setuptools.setup(
     packages=setuptools.find_packages(
         include=["steppo_jax*", "experiments*", "configs*"]
     ),
-    package_data={"steppo_jax": ["pages/templates/*.html"]},
+    package_data={"steppo_jax": ["pages/templates/*.html", "gateway/*.html"]},
     python_requires=">=3.11",
     install_requires=CORE,
     extras_require=EXTRAS,

@@ -84,6 +84,7 @@ def learn(
     warm: Warm = lambda state, clone: clone(),
     profile: int = 0,
     accept_changes: bool = False,
+    stop: list[int] | None = None,
 ) -> None:
     """All of `run` but the pictures and tables at its end.
 
@@ -91,6 +92,7 @@ def learn(
       p: the programs of a checked configuration.
       bar: where the run's lines go; its own by default.
       warm: (fresh state, cloning) → the cloned policy, for runs that share one.
+      stop: no longer empty once SIGTERM has arrived, for who waits outside the loop.
     """
     config, say = p.config, bar.say if bar else _print
     with (
@@ -98,7 +100,7 @@ def learn(
         contextlib.closing(
             Checkpoints(workdir / "checkpoints", keep=config.checkpoint.keep)
         ) as checkpoints,
-        sigterm() as stop,
+        sigterm(stop) as stop,
     ):
         if checkpoints.iterations()[-1:] != [config.iterations]:
             folder.unless_refused(lambda: memory.check(p))
@@ -359,9 +361,9 @@ class Loop:
 
 
 @contextlib.contextmanager
-def sigterm() -> Iterator[list[int]]:
-    """A list that is no longer empty once SIGTERM has arrived."""
-    arrived: list[int] = []
+def sigterm(given: list[int] | None = None) -> Iterator[list[int]]:
+    """A list (the given one) that is no longer empty once SIGTERM has arrived."""
+    arrived: list[int] = [] if given is None else given
     before = signal.signal(signal.SIGTERM, lambda number, frame: arrived.append(number))
     try:
         yield arrived

@@ -29,7 +29,7 @@ ROWS = (
     {"report", "comparison", "study"},
     {"pages"},
     {"train", "figures"},
-    {"ablation"},
+    {"ablation", "gateway"},
 )
 ROW = {name: place for place, row in enumerate(ROWS) for name in row}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE) + [

@@ -182,6 +182,11 @@ class Engine:
                 done.append((slot.ticket, self._close(i, slot, finish)))
         return done
 
+    def so_far(self, ticket: int) -> list[int]:
+        """Tokens sampled for a request that is being answered; [] for any other."""
+        found = (slot.token for slot in self._slots if slot.ticket == ticket)
+        return list(next(found, ()))
+
     def run(self, requests: Iterable[Request]) -> list[Completion]:
         """Answers to all requests, in their order."""
         tickets = [self.submit(request) for request in requests]

@@ -15,6 +15,7 @@ from steppo_jax.hosts.base import HostFamily
 # Name → module:class. A new family is one file and one line here.
 _REGISTRY: dict[str, str] = {
     "alfworld": "steppo_jax.hosts.alfworld.family:Alfworld",
+    "harness": "steppo_jax.hosts.harness:Harness",
     "hotpotqa": "steppo_jax.hosts.hotpotqa:HotpotQA",
     "paper_search_real": "steppo_jax.hosts.paper_search_real:PaperSearchReal",
     "scienceworld": "steppo_jax.hosts.scienceworld:ScienceWorld",

@@ -16,6 +16,7 @@ def environment(values: Values) -> None:
     settings = {k: v for k, v in of_group(values, "env.").items() if v is not None}
     policy, turns = values["context.policy"], values["context.turns"]
     needs(values, "context.turns", policy == "last", f"context.policy={policy}", 2)
+    _gateway(values)
     name = values["env.name"]
     on_host = name in hosts.names()
     _on_host(values, name) if on_host else _on_device(values, name)
@@ -50,8 +51,14 @@ def _on_host(values: Values, name: str) -> None:
         rule = f"{user} is played in text, by a language model"
         remedy = "add model=NAME to the config argument, or set --config.lm.weights"
         raise refuse("lm.weights", None, rule, remedy)
+    played = name != "harness"
     for field, example in HOST.items():
-        needs(values, f"host.{field}", True, user, example)
+        needs(values, f"host.{field}", played, user, example)
+    if not played and values["gateway.staleness"] is None:
+        rule = f"{user} is played outside, through the gateway"
+        raise refuse(
+            "gateway.staleness", None, rule, "set --config.gateway.staleness=0"
+        )
     thoughts = values["env.think_tokens"]
     if thoughts:
         rule = f"{user} is played in text, where thoughts are free"
@@ -65,3 +72,25 @@ def _on_host(values: Values, name: str) -> None:
     if noise:
         rule = f"{user}: its expert's path is one that must not be left"
         raise refuse("warm_start.expert_noise", noise, rule, "set 0.0")
+
+
+def _gateway(values: Values) -> None:
+    """Rows from outside: a language model's, and no older than the update can use."""
+    lag = values["gateway.staleness"]
+    user = f"gateway.staleness={lag}"
+    needs(values, "gateway.idle_seconds", lag is not None, user, 600.0)
+    needs(values, "gateway.calls", lag is not None, user, 256)
+    if lag is None:
+        return
+    if values["lm.weights"] is None:
+        rule = f"{user}: programs outside talk to a language model"
+        remedy = "add model=NAME to the config argument, or set --config.lm.weights"
+        raise refuse("lm.weights", None, rule, remedy)
+    if lag > 0:
+        rule = (
+            "rows of older weights need a truncated correction π_old/μ, which the "
+            "objective has not"
+        )
+        raise refuse(
+            "gateway.staleness", lag, rule, "set 0: every row of these weights"
+        )

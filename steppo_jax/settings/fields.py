@@ -107,6 +107,11 @@ TREE: dict[str, Any] = {
         "step_seconds": optional(float),  # most that a step may take
         "tries": optional(int),  # times that a lost episode is begun, then it stops
     },
+    "gateway": {  # rows come from programs outside (experiments.gateway)
+        "staleness": optional(int),  # iterations between sampling and use; None: off
+        "idle_seconds": optional(float),  # a trajectory so long silent is abandoned
+        "calls": optional(int),  # waiting or being answered; more are told to wait
+    },
     "rollout": {
         "groups": 8,  # task instances per iteration
         "group_size": 8,  # trajectories of each

@@ -1,0 +1,122 @@
+"""The gateway's description of itself (OpenAPI 3.1), from what reads its bodies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from steppo_jax.gateway import wire
+
+BODIES = (
+    wire.ChatBody,
+    wire.OpenBody,
+    wire.RewardBody,
+    wire.CloseBody,
+    wire.AbandonBody,
+)
+ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": ["string", "null"]},
+            },
+        }
+    },
+}
+STATUSES = (400, 401, 403, 404, 405, 408, 409, 413, 415, 429, 500, 503)
+_SCHEMAS = models_json_schema(
+    [(body, "validation") for body in BODIES],
+    ref_template="#/components/schemas/{model}",
+)[1]["$defs"]
+
+
+def _answers(good: int, kind: str = "application/json") -> dict[str, Any]:
+    failed = {"$ref": "#/components/schemas/Error"}
+    found: dict[str, Any] = {
+        str(status): {
+            "description": "refused",
+            "content": {"application/json": {"schema": failed}},
+        }
+        for status in STATUSES
+    }
+    schema = {"type": "object"} if kind == "application/json" else {"type": "string"}
+    content: dict[str, Any] = {kind: {"schema": schema}}
+    return {str(good): {"description": "done", "content": content}} | found
+
+
+def _get(about: str, *names: str, kind: str = "application/json") -> dict[str, Any]:
+    found = {"summary": about, "responses": _answers(200, kind)}
+    return {"get": found | _parameters(*names)}
+
+
+def _post(about: str, body: type, *names: str, good: int = 200) -> dict[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{body.__name__}"}
+    key = {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": False,
+        "schema": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": wire.SHORT,
+            "pattern": "^[!-~]+$",
+        },
+    }
+    found = {
+        "summary": about,
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": schema}},
+        },
+        "responses": _answers(good),
+        "security": [{"token": []}],
+    }
+    parameters = _parameters(*names).get("parameters", [])
+    if good == 201:  # the same request again
+        found["responses"]["200"] = found["responses"]["201"]
+    if body is wire.ChatBody:
+        stream = {"schema": {"type": "string"}}
+        found["responses"]["200"]["content"]["text/event-stream"] = stream
+    return {"post": found | {"parameters": [*parameters, key]}}
+
+
+def _parameters(*names: str) -> dict[str, Any]:
+    made = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in names
+    ]
+    return {"parameters": made} if made else {}
+
+
+_ONE = "/v1/trajectories/{id}"
+DESCRIPTION: dict[str, Any] = {
+    "openapi": "3.1.0",
+    "info": {"title": "steppo_jax gateway", "version": "1"},
+    "security": [{"token": []}],
+    "paths": {
+        "/": _get("A page for people", kind="text/html"),
+        "/v1/models": _get("What can be asked"),
+        "/v1/models/{model}": _get("One of them", "model"),
+        "/v1/status": _get("Pool, throughput, trajectories"),
+        "/v1/chat/completions": _post("An answer", wire.ChatBody),
+        "/v1/trajectories": _post("Opens a trajectory", wire.OpenBody, good=201),
+        _ONE: _get("How far it is", "id"),
+        f"{_ONE}/models": _get("What can be asked", "id"),
+        f"{_ONE}/chat/completions": _post("Its next step", wire.ChatBody, "id"),
+        f"{_ONE}/reward": _post("Pays for a step", wire.RewardBody, "id"),
+        f"{_ONE}/close": _post("Ends it", wire.CloseBody, "id"),
+        f"{_ONE}/abandon": _post("It is no use", wire.AbandonBody, "id"),
+    },
+    "components": {
+        "schemas": _SCHEMAS | {"Error": ERROR},
+        "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+    },
+}
