@@ -191,6 +191,8 @@ NAMES = {"preset", "env.name", "credit.estimator", "critic.kind"}
 NAMES |= {"env.variant", "env.tools", "host.workers", "host.tries"}
 NAMES |= {"env.data", "env.retriever", "env.encoder", "env.top", "env.history"}
 NAMES |= {"env.relevance"}
+# And what rows from outside use (tests/gateway/test_settings.py).
+NAMES |= {"gateway.staleness", "gateway.idle_seconds", "gateway.calls"}
 NAMES |= {"host.reset_seconds", "host.step_seconds"}
 NAMES |= {"lm.weights", "lm.rules", "lm.max_prompt", "lm.max_new", "lm.slots"}
 # Read by the loop, not part of the compiled programs' settings.

@@ -8,10 +8,13 @@ from steppo_jax.settings.needed import Values
 
 def check(values: Values) -> None:
     """Stale data is corrected, and its gap to the sampler is no sign of a defect."""
-    stale = values["rollout.staleness"]
-    if not stale:
+    beside, lag = values["rollout.staleness"], values["gateway.staleness"]
+    if lag is not None and beside:
+        rule = f"gateway.staleness={lag} says how old rows from outside may be"
+        raise refuse("rollout.staleness", beside, rule, "set 0")
+    if not (beside or lag):
         return
-    user = f"rollout.staleness={stale}"
+    user = f"gateway.staleness={lag}" if lag else f"rollout.staleness={beside}"
     if values["objective.behaviour_cap"] is None:
         rule = f"{user} learns from data of older weights, which it must correct"
         remedy = "set --config.objective.behaviour_cap=2 or so"
