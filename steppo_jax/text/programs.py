@@ -24,6 +24,7 @@ from steppo_jax.actor.rollout import Rollout, train_tasks
 from steppo_jax.chat.tokenizer import ChatTokenizer
 from steppo_jax.credit.similarity import state_keys
 from steppo_jax.engine import Engine
+from steppo_jax.engine.device import bytes_held
 from steppo_jax.learner.state import LearnerState, sampler
 from steppo_jax.models.decoder import DecoderConfig
 from steppo_jax.parallel import Devices
@@ -82,6 +83,16 @@ class TextPrograms(Programs):
             longest=lm.max_prompt + lm.max_new,
             decode=self.chat.decode,
         )
+
+    def engine_bytes(self) -> int:
+        """Bytes that the engine holds: the cache of its slots and, where it turns the
+        weights (CPU), a copy of them. What a prefill needs besides is not counted."""
+        lm, policy = self.config.lm, self.learner.policy
+        held = bytes_held(policy, lm.slots, lm.max_prompt + lm.max_new)
+        if jax.default_backend() == "cpu":
+            fresh = jax.eval_shape(self.learner.init, jax.random.key(0))
+            held += self.devices.bytes_on_one(fresh.policy)
+        return held
 
     @functools.cached_property
     def prompter(self) -> Prompter:
