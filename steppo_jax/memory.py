@@ -67,7 +67,7 @@ def state_bytes(p: Programs) -> int:
 
 def _sharing(p: Programs) -> int:
     """Devices in one memory: all CPU devices, one of any other kind."""
-    return len(p.devices.devices) if p.devices.devices[0].platform == "cpu" else 1
+    return len(p.devices.here) if p.devices.here[0].platform == "cpu" else 1
 
 
 def estimate(p: Programs) -> Estimate:
@@ -101,7 +101,7 @@ def check(p: Programs) -> Estimate | None:
 
     None where the device does not say what it has.
     """
-    available = free(p.devices.devices[0])
+    available = free(p.devices.here[0])
     if available is None:
         return None
     # Twice: the run copies the state it has made, and the state it has read.

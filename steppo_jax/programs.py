@@ -121,6 +121,8 @@ class Programs:
         """
         key = jax.random.key(self.config.seed)
         fresh = jax.eval_shape(self.learner.init, key)
+        if not isinstance(self.devices, Devices):
+            key = self.devices.replicate(key)
         return self.devices.abstract(fresh).replace(key=key)
 
     def begin(self) -> LearnerState:

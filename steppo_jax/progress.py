@@ -80,6 +80,19 @@ class Bar(Protocol):
         """Nothing more is coming."""
 
 
+class Silent:
+    """A bar that shows nothing: of a process that another one speaks for."""
+
+    def line(self, done: int, values: Mapping[str, Any]) -> None:
+        del done, values
+
+    def say(self, text: str) -> None:
+        del text
+
+    def close(self) -> None:
+        pass
+
+
 class Progress:
     """Lines (and a bar) for `total` rounds, `start` of them done before."""
 
