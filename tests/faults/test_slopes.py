@@ -37,7 +37,7 @@ def test_what_wavers_has_not_grown():
 @pytest.mark.parametrize(
     ("name", "each", "column"),
     [
-        ("mib", 0.1, "mib"),
+        ("mib", 0.3, "mib"),
         ("threads", 0.01, "threads"),
         ("cpu", 0.002, "cpu_seconds_per_iteration"),
     ],

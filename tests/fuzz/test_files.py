@@ -4,6 +4,7 @@ A file that is read is read again by whoever uses it; nothing outside the folder
 was given changes.
 """
 
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -11,7 +12,8 @@ import tempfile
 
 import numpy as np
 import pytest
-from hypothesis import given
+from flax import traverse_util
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from configs import household
@@ -27,7 +29,7 @@ from steppo_jax import (
 from steppo_jax.chat import gguf_tokenizer
 from steppo_jax.chat import tokenizer as chat
 from steppo_jax.errors import Refused
-from steppo_jax.weights import gguf_file, huggingface
+from steppo_jax.weights import gguf_file, huggingface, peft
 from tests.chat.make_reference import FOLDER as CHAT
 from tests.chat.test_gguf_tokenizer import write as write_tokenizer
 from tests.fuzz import mutated
@@ -167,6 +169,55 @@ def test_shard_indices_stay_in_their_folder(name, other):
                 huggingface.load(INSIDE)
 
 
+def adapter() -> dict[str, bytes]:
+    """File → content of adapters of rank 2 for every layer of that llama."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        for file, data in MODEL.items():
+            (folder / file).write_bytes(data)
+        base, _ = huggingface.load(folder)
+        ranked = dataclasses.replace(
+            base, lora_rank=2, lora_alpha=4.0, lora_layers="all"
+        )
+        flat = {}
+        for entry in peft._adapted(ranked):
+            shapes = peft._shapes(entry, 2)
+            for path, shape in zip(peft._factors(entry).values(), shapes):
+                flat[path] = np.ones(shape, np.float32)
+        out = folder / "adapter"
+        nested = traverse_util.unflatten_dict(flat)
+        peft.save(out, ranked, {peft.COLLECTION: nested}, "base")
+        return {p.name: p.read_bytes() for p in out.iterdir()} | {"base": base}
+
+
+ADAPTER = adapter()
+BASE = ADAPTER.pop("base")
+ADAPTER_CONFIG = json.loads(ADAPTER[peft.CONFIG])
+ADAPTER_HEADER = 8 + int.from_bytes(ADAPTER[peft.TENSORS][:8], "little")
+
+
+@inputs(100)
+@given(
+    st.one_of(
+        st.tuples(st.just(peft.CONFIG), mutated.of_either(ADAPTER_CONFIG)),
+        st.tuples(
+            st.just(peft.TENSORS),
+            mutated.of_bytes(ADAPTER[peft.TENSORS][:ADAPTER_HEADER]).map(
+                lambda x: x + ADAPTER[peft.TENSORS][ADAPTER_HEADER:]
+            ),
+        ),
+    )
+)
+@example((peft.CONFIG, json.dumps(ADAPTER_CONFIG | {"r": 10**30}).encode()))
+@example((peft.CONFIG, json.dumps(ADAPTER_CONFIG | {"lora_alpha": 10**400}).encode()))
+def test_adapters(changed):
+    name, data = changed
+    with only_inside():
+        put(ADAPTER | {name: data})
+        with only_refusals():
+            peft.load(INSIDE, BASE)
+
+
 def gguf_bytes(write, *args) -> bytes:
     with tempfile.TemporaryDirectory() as name:
         path = pathlib.Path(name) / "model.gguf"
@@ -244,9 +295,25 @@ def test_whole_files_are_read():
         chat.load(INSIDE)
         put({"words.gguf": GGUF_WORDS, run_record.FILE: json.dumps(RECORD).encode()})
         gguf_tokenizer.load(INSIDE / "words.gguf")
+        put(ADAPTER)
+        assert peft.load(INSIDE, BASE)[0].lora_rank == 2
         settings.check(run_record.load(INSIDE)[0])
         put({metrics.FILE: lines(METRICS)})
         assert len(metrics.read(INSIDE)) == 1
+
+
+def test_adapters_that_are_no_finite_floats_or_too_large_are_refused():
+    with only_inside():
+        put(ADAPTER | {peft.TENSORS: ADAPTER[peft.TENSORS][:-4] + b"\0\0\xc0\x7f"})
+        with pytest.raises(Refused, match="not finite"):
+            peft.load(INSIDE, BASE)
+        header = ADAPTER[peft.TENSORS].replace(b'"F32"', b'"I32"')
+        put(ADAPTER | {peft.TENSORS: header})
+        with pytest.raises(Refused, match="int32, not real numbers"):
+            peft.load(INSIDE, BASE)
+        put(ADAPTER | {peft.CONFIG: json.dumps(ADAPTER_CONFIG | {"r": 10**6}).encode()})
+        with pytest.raises(Refused, match="channels of this base model"):
+            peft.load(INSIDE, BASE)
 
 
 def test_a_checkpoint_with_numbers_that_are_not_finite_is_refused():
