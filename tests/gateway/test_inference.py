@@ -1,4 +1,4 @@
-"""The chat-completions API as plain inference: answers, streams, and what is refused."""
+"""The chat-completions API as plain inference: answers, streams, refusals."""
 
 import json
 
