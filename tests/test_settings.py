@@ -185,6 +185,8 @@ NAMES |= {"env.variant", "env.tools", "host.workers", "host.tries"}
 NAMES |= {"env.data", "env.retriever", "env.encoder", "env.top", "env.history"}
 NAMES |= {"env.relevance"}
 NAMES |= {"host.reset_seconds", "host.step_seconds"}
+# What a gateway alone uses (tests/gateway).
+NAMES |= {"gateway.staleness", "gateway.idle_seconds", "gateway.calls"}
 NAMES |= {"lm.weights", "lm.rules", "lm.max_prompt", "lm.max_new", "lm.slots"}
 # Read by the loop, not part of the compiled programs' settings.
 LOOP = {

@@ -161,8 +161,8 @@ def main() -> None:
     beside = engine["seconds_total"] - engine["seconds_engine"]
     print(
         f"{found['acknowledged']} steps acknowledged, {found['recorded']} recorded; "
-        f"lost {found['lost']}, doubled {found['doubled']}, changed {found['changed']}; "
-        f"gateway and a harness killed {killed} times"
+        f"lost {found['lost']}, doubled {found['doubled']}, "
+        f"changed {found['changed']}; gateway and a harness killed {killed} times"
     )
     mean = 1000 * beside / max(engine["calls"], 1)
     print(
