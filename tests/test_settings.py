@@ -194,6 +194,8 @@ NAMES |= {"env.relevance"}
 # And what rows from outside use (tests/gateway/test_settings.py).
 NAMES |= {"gateway.staleness", "gateway.idle_seconds", "gateway.calls"}
 NAMES |= {"host.reset_seconds", "host.step_seconds"}
+# What a gateway alone uses (tests/gateway).
+NAMES |= {"gateway.staleness", "gateway.idle_seconds", "gateway.calls"}
 NAMES |= {"lm.weights", "lm.rules", "lm.max_prompt", "lm.max_new", "lm.slots"}
 # Read by the loop, not part of the compiled programs' settings.
 LOOP = {

@@ -172,6 +172,7 @@ class Calls:
             "observation": messages.observation(wanted.messages),
             "response": self.chat.decode(spoken.token),
             "at": time.time(),
+            "engine_seconds": answered.seconds,
             "seconds": time.perf_counter() - origin.arrived,
         }
         await asyncio.wrap_future(self.pool.step(one, event))

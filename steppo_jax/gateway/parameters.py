@@ -42,7 +42,7 @@ def check_model(name: str) -> None:
 
 
 def understand(body: ChatBody, temperature: float, max_new: int) -> Wanted:
-    """What is asked for; the run's `temperature` and `max_new` if nothing is said."""
+    """What is asked for, by the run's numbers where nothing is said."""
     check_model(body.model)
     if body.max_tokens is not None and body.max_completion_tokens is not None:
         text = "give max_tokens or max_completion_tokens, not both"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+import time
 
 import httpx2
 import jax
@@ -36,10 +37,10 @@ def harness(url: str, task: int, group: int, number: int, policy: str) -> None:
     env = Chatty(max_steps=2).make()
     with httpx2.Client(base_url=url, timeout=60) as client:
         given = {"task": f"corridor {task}", "group": f"g{group}", "number": number}
-        while (
-            answer := client.post("/v1/trajectories", json=given)
-        ).status_code != 201:
-            assert answer.status_code in (429, 503), answer.text
+        answer = client.post("/v1/trajectories", json=given)
+        while answer.status_code in (429, 503):
+            time.sleep(0.1)
+            answer = client.post("/v1/trajectories", json=given)
         at = answer.json()["base_url"]
         seen, _ = env.reset(seed=task, options={"panel": "train", "task": task})
         rules = {"role": "system", "content": env.instructions}
