@@ -26,6 +26,12 @@ part() {  # NAME COMMAND …
 rm -rf "$out/kill" "$out/steady"
 part kills python -m tests.faults.kills --kills="${KILLS:-200}" \
   --iterations="${KILL_ITERATIONS:-150}" --out="$out/kill"
+part pairs python -m tests.processes.bare --kills="${PAIRS:-20}" --signals TERM KILL
+for signal in TERM KILL; do  # to one process of two that train
+  rm -rf "$out/two_$signal"
+  part "two_$signal" python -m tests.processes.kills --kills="${PAIRS:-20}" \
+    --signal="$signal" --out="$out/two_$signal"
+done
 part steady python -m tests.faults.steady --iterations="${ITERATIONS:-1000}" \
   --out="$out/steady"
 if [[ "${FUZZ:-1}" == 1 ]]; then
