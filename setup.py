@@ -47,7 +47,7 @@ GATEWAY = [  # a chat-completions server (docs/gateway.md)
 EXTRAS = {
     "alfworld": ALFWORLD,
     "scienceworld": SCIENCEWORLD,
-    "textworld_express": TEXTWORLD_EXPRESS,
+    "textworld-express": TEXTWORLD_EXPRESS,
     "cuda": ["jax[cuda13]"],
     "tpu": ["jax[tpu]"],
     "aot": ["libtpu>=0.0.40"],  # compiles for TPUs that are not here (compile_check)

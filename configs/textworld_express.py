@@ -1,6 +1,6 @@
 """TextWorldExpress: eight fast text games in their own simulator, played in text.
 
-    pip install 'steppo_jax[textworld_express]'
+    pip install 'steppo_jax[textworld-express]'
     python -m experiments.train --workdir=DIR \\
         --config=configs/textworld_express.py:steppo,model=smollm2_135m
     … --config=configs/textworld_express.py:grpo,model=DIR,env.variant=cookingworld

@@ -1,21 +1,24 @@
 """Measures how long the parts take, each beside a bound from the same run.
 
     python -m experiments.benchmark --what=credit
-    python -m experiments.benchmark --what=credit --repeats=21
+    python -m experiments.benchmark --what=credit --repeats=21 [--peer=PYTHON]
     python -m experiments.benchmark --what=env
     python -m experiments.benchmark --what=model --model=FILE.gguf [--peer=PYTHON]
     python -m experiments.benchmark --what=iteration [--config=FILE.py:METHOD]
+    python -m experiments.benchmark --what=tunix --peer=PYTHON
     python -m experiments.benchmark --what=layouts
 
 `credit`: every estimator at 1,424 rows × 1,024 tokens, as a multiple of one pass
 that reads the same arrays and writes as many, and its share of an iteration of the
-default run at that run's own size. `env`: steps per second of every environment
+default run at that run's own size; with --peer, step and token GAE beside the official
+way in PyTorch, in turns. `env`: steps per second of every environment
 alone, under random responses, and its share of a rollout of its default policy.
 `model`: prefill, decoding and a training step of a language model, beside each other,
 beside its own matrix products and, with --peer, beside `transformers` with PyTorch.
 `rollout`, `update`, `iteration`: the parts of a run beside the products of its
 networks; the default run unless --config is given. `layouts`: an update in layout rows,
-packed and merged, of the default run and of append-only episodes of 10 steps. `all`:
+packed and merged, of the default run and of append-only episodes of 10 steps.
+`tunix`: iterations of GRPO and PPO on random prompts beside google-tunix's. `all`:
 rollout, update, iteration and credit.
 Prints a table for people, and one JSON line with versions, devices and commit.
 """
@@ -36,6 +39,7 @@ from experiments import devices, entry
 from steppo_jax import envs, provenance, records, settings
 from steppo_jax.benchmarks import (
     credit,
+    credit_peer,
     environment,
     layouts,
     model,
@@ -43,14 +47,16 @@ from steppo_jax.benchmarks import (
     share,
     sizes,
     tables,
+    tunix_peer,
 )
 from steppo_jax.errors import Refused
 
 WHAT = flags.DEFINE_enum(
     "what",
     None,
-    ["credit", "env", "model", "layouts", *parts.PARTS, "all"],
-    "credit, env, model, layouts, rollout, update, iteration or all, what to measure.",
+    ["credit", "env", "model", "layouts", "tunix", *parts.PARTS, "all"],
+    "credit, env, model, layouts, tunix, rollout, update, iteration or all, what to "
+    "measure.",
 )
 REPEATS = flags.DEFINE_integer(
     "repeats", 11, "Timings of each call; the median counts.", lower_bound=3
@@ -65,7 +71,10 @@ DTYPE = flags.DEFINE_enum(
     "dtype", "float32", ["float32", "bfloat16"], "Of the model's work and weights."
 )
 PEER = flags.DEFINE_string(
-    "peer", None, "A Python with torch and transformers, to take turns with."
+    "peer",
+    None,
+    "A Python to take turns with: for --what=credit one with torch, for model with "
+    "torch and transformers, for tunix with google-tunix.",
 )
 SLOTS = flags.DEFINE_integer("slots", 32, "Slots decoded together.", lower_bound=1)
 PROMPT = flags.DEFINE_integer("prompt", 128, "Tokens of a prompt.", lower_bound=2)
@@ -131,7 +140,11 @@ def of_credit(repeats: int) -> dict[str, Any]:
     default.devices = 1
     shares = share.run(default, repeats)
     Console().print(show_shares(shares))
-    return {"rows": rows, "shares": shares}
+    if PEER.value is None:
+        return {"rows": rows, "shares": shares}
+    beside = credit_peer.run(PEER.value, repeats)
+    Console(width=tables.WIDTH).print(tables.of_credit_peer(beside))
+    return {"rows": rows, "shares": shares, "beside": beside}
 
 
 def of_environments(repeats: int) -> dict[str, Any]:
@@ -189,6 +202,17 @@ def of_layouts(repeats: int) -> dict[str, Any]:
     return {"batches": found}
 
 
+def of_tunix(repeats: int) -> dict[str, Any]:
+    if PEER.value is None:
+        raise Refused(
+            "--what=tunix stands beside google-tunix: give --peer=PYTHON, an "
+            "interpreter that has it"
+        )
+    found = tunix_peer.run(PEER.value, repeats, tunix_peer.Work())
+    Console(width=tables.WIDTH).print(tables.of_tunix(found))
+    return found
+
+
 def of_all(repeats: int) -> dict[str, Any]:
     """Parts first: they settle how many devices there are."""
     return {"parts": of_parts(*parts.PARTS)(repeats), "credit": of_credit(repeats)}
@@ -199,6 +223,7 @@ MEASURES = {
     "env": of_environments,
     "model": of_model,
     "layouts": of_layouts,
+    "tunix": of_tunix,
     **{name: of_parts(name) for name in parts.PARTS},
     "all": of_all,
 }

@@ -47,18 +47,21 @@ def meshed(config: ml_collections.ConfigDict) -> int | None:
     return p.data * p.fsdp * p.tensor if p.kind == "mesh" else None
 
 
-def settle(config: ml_collections.ConfigDict) -> None:
+def settle(config: ml_collections.ConfigDict, processes: int = 1) -> None:
     """Starts jax with the devices of `config` and writes their number into it.
 
     On CPU, `devices=0` becomes one per core as far as the batch divides; on other
-    platforms all local devices. Raises ConfigError where there are too few.
+    platforms all local devices. Of several `processes` each has an equal part of a
+    mesh. Raises ConfigError where there are too few.
     """
+    if processes > 1:
+        _check_shared(config, processes)
     platforms = jax.config.jax_platforms
     if not platforms or platforms.split(",")[0] == "cpu":
         most = cores() if config.lm.weights is None else 1
         count = meshed(config) or config.devices or that_divide(config, most)
         if FORCED not in os.environ.get("XLA_FLAGS", ""):
-            jax.config.update("jax_num_cpu_devices", count)
+            jax.config.update("jax_num_cpu_devices", count // processes)
         if jax.default_backend() == "cpu":
             config.devices = count
     if meshed(config):
@@ -70,6 +73,8 @@ def settle(config: ml_collections.ConfigDict) -> None:
             f"config.model.attention='splash': it is the TPU's kernel, and the devices "
             f"here are {jax.default_backend()}; set --config.model.attention=blocks"
         )
+    if processes > 1:
+        return  # Mesh.local compares all of them
     here = jax.local_device_count()
     if config.devices > here:
         raise ConfigError(
@@ -77,3 +82,23 @@ def settle(config: ml_collections.ConfigDict) -> None:
             f"{jax.default_backend()} devices; lower it, or set 0 for all"
         )
     config.devices = config.devices or here
+
+
+def _check_shared(config: ml_collections.ConfigDict, processes: int) -> None:
+    """Raises ConfigError for what several processes cannot run."""
+    if config.lm.weights is not None:
+        raise ConfigError(
+            f"config.lm.weights={config.lm.weights!r}: language models play and learn "
+            f"in one process, and there are {processes}; start one"
+        )
+    if not meshed(config):
+        raise ConfigError(
+            f"config.parallel.kind={config.parallel.kind!r}: {processes} processes "
+            "share a mesh; set --config.parallel.kind=mesh and parallel.data * fsdp * "
+            "tensor to the number of all their devices"
+        )
+    if meshed(config) % processes:
+        raise ConfigError(
+            f"config.parallel.*: {meshed(config)} devices do not divide over "
+            f"{processes} processes; change one of the two"
+        )

@@ -12,12 +12,13 @@ What a run leaves behind stands at its end and in DIR.
 
 from __future__ import annotations
 
+import os
 import pathlib
 
-from absl import flags
+from absl import flags, logging
 
 from experiments import devices, entry
-from steppo_jax import settings, train
+from steppo_jax import processes, settings, train
 
 CONFIG = entry.define_config()
 WORKDIR = entry.define_workdir()
@@ -34,14 +35,18 @@ ACCEPT_CHANGES = flags.DEFINE_bool(
 def main() -> None:
     config = CONFIG.value
     settings.check(config)
-    devices.settle(config)
+    count = processes.join(os.environ)
+    devices.settle(config, count)
     settings.check(config)  # now that the number of devices is known
-    train.run(
-        config,
-        pathlib.Path(WORKDIR.value),
-        profile=PROFILE.value,
-        accept_changes=ACCEPT_CHANGES.value,
-    )
+    if not processes.is_writer():
+        logging.set_verbosity(logging.ERROR)  # process 0 speaks for all
+    with processes.leaving_together():
+        train.run(
+            config,
+            pathlib.Path(WORKDIR.value),
+            profile=PROFILE.value,
+            accept_changes=ACCEPT_CHANGES.value,
+        )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # The long tier of the robustness tests: scripts/soak.sh [DIR]
-# Kills one training KILLS times, feeds 10,000 mutated inputs of each kind, watches
-# ITERATIONS iterations for anything that grows. Hours on two cores; each part can be
-# made smaller: KILLS=20 ITERATIONS=200 FUZZ=0 scripts/soak.sh
+# Kills a training on the device and one in worker processes KILLS times each, watches
+# both for MINUTES for anything that grows, feeds INPUTS mutated inputs to each fuzz
+# test. Most of a day on two cores; each part can be made smaller:
+# KILLS=20 MINUTES=10 INPUTS=500 scripts/soak.sh (INPUTS=0: none)
 set -euo pipefail
 
 out=$(realpath -m "${1:-runs/soak}")
@@ -23,13 +24,16 @@ part() {  # NAME COMMAND …
   fi
 }
 
-rm -rf "$out/kill" "$out/steady"
-part kills python -m tests.faults.kills --kills="${KILLS:-200}" \
-  --iterations="${KILL_ITERATIONS:-150}" --out="$out/kill"
-part steady python -m tests.faults.steady --iterations="${ITERATIONS:-1000}" \
-  --out="$out/steady"
-if [[ "${FUZZ:-1}" == 1 ]]; then
-  part fuzz env STEPPO_SOAK=1 python -m pytest -q -p no:cacheprovider tests/fuzz
+for run in device host; do
+  rm -rf "$out/kill_$run" "$out/steady_$run"
+  part "kills_$run" python -m tests.faults.kills --run="$run" \
+    --kills="${KILLS:-200}" --iterations="${ITERATIONS:-120}" --out="$out/kill_$run"
+  part "steady_$run" python -m tests.faults.steady --run="$run" \
+    --minutes="${MINUTES:-120}" --out="$out/steady_$run"
+done
+if [[ "${INPUTS:=10000}" != 0 ]]; then
+  part fuzz env STEPPO_SOAK=1 STEPPO_INPUTS="$INPUTS" \
+    python -m pytest -q -p no:cacheprovider tests/fuzz
 fi
 echo "soak: $(git rev-parse --short HEAD 2>/dev/null || echo no commit), $out"
 exit $failed

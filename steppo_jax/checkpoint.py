@@ -21,7 +21,7 @@ import jax
 import orbax.checkpoint as ocp
 from absl import logging
 
-from steppo_jax import errors, stored_tree
+from steppo_jax import errors, processes, stored_tree
 from steppo_jax.errors import Refused
 from steppo_jax.stored_tree import CheckpointMismatch
 
@@ -97,14 +97,17 @@ class Checkpoints:
         """
         broken: list[tuple[int, str]] = []
         for iteration in reversed(self.iterations()):
+            tree, why = None, ""
             with _one_error():
                 try:
                     tree = self._restore(iteration, abstract)
                 except CheckpointMismatch:
                     raise
                 except Exception as error:  # whatever orbax raises on damaged files
-                    broken.append((iteration, _line(error)))
-                    continue
+                    why = _line(error)
+            if processes.any_of(bool(why)):
+                broken.append((iteration, why or "not by another process"))
+                continue
             self._set_aside(broken, iteration)
             return iteration, tree
         if broken:
@@ -170,8 +173,10 @@ class Checkpoints:
             if not self._read_only:
                 place = self._directory / str(iteration)
                 aside = place.with_name(f"{iteration}.broken")
-                shutil.rmtree(aside, ignore_errors=True)
-                place.rename(aside)
+                if processes.is_writer():
+                    shutil.rmtree(aside, ignore_errors=True)
+                    place.rename(aside)
+                processes.any_of(False)  # it is done when all are here
                 self._manager.reload()
                 what = f"moved to {aside.name}"
             self._say(

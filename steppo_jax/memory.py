@@ -30,7 +30,7 @@ class Estimate:
     """Bytes on the devices that share one memory."""
 
     state: int  # parameters, optimizer states, counters
-    rollout: int  # 0 where it is played on the host: nobody knows before
+    rollout: int  # played on the host: the state and what the engine holds
     update: int
 
     @property
@@ -67,15 +67,17 @@ def state_bytes(p: Programs) -> int:
 
 def _sharing(p: Programs) -> int:
     """Devices in one memory: all CPU devices, one of any other kind."""
-    return len(p.devices.devices) if p.devices.devices[0].platform == "cpu" else 1
+    return len(p.devices.here) if p.devices.here[0].platform == "cpu" else 1
 
 
 def estimate(p: Programs) -> Estimate:
     """What the compiled programs of a run need; compiles them."""
     fresh = jax.eval_shape(p.learner.init, jax.random.key(0))
     state = p.devices.laid_out(fresh, copies=True)
-    played, rollout, sharing = p.played(state), 0, _sharing(p)
-    if not p.on_host:
+    played, sharing = p.played(state), _sharing(p)
+    if p.on_host:
+        rollout = state_bytes(p) + p.engine_bytes()
+    else:
         played = p.devices.laid_out(played)
         rollout = _needs(p.collect.lower(state).compile()) * sharing
     given = p.devices.replicate(p.numbers)
@@ -99,7 +101,7 @@ def check(p: Programs) -> Estimate | None:
 
     None where the device does not say what it has.
     """
-    available = free(p.devices.devices[0])
+    available = free(p.devices.here[0])
     if available is None:
         return None
     # Twice: the run copies the state it has made, and the state it has read.
@@ -114,6 +116,7 @@ def check(p: Programs) -> Estimate | None:
         raise TooLarge(
             f"the rollout needs {found.rollout / GIB:.2f} GiB and the update "
             f"{found.update / GIB:.2f} GiB, {available / GIB:.2f} GiB are free; lower "
-            "rollout.groups, env.max_steps, learner.microbatch or model.*"
+            f"{'lm.slots, lm.max_prompt' if p.on_host else 'rollout.groups'}, "
+            "env.max_steps, learner.microbatch or model.*"
         )
     return found

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType, NamedSharding
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from steppo_jax import placement
 from steppo_jax.parallel import ONE
@@ -77,12 +77,18 @@ class Mesh:
 
     @classmethod
     def local(cls, data: int, fsdp: int, tensor: int) -> Mesh:
-        """The first local devices, as many as the mesh needs."""
-        here, wanted = jax.local_devices(), data * fsdp * tensor
-        if wanted > len(here):
+        """The first local devices, as many as the mesh needs; all of all processes."""
+        here, wanted = jax.devices(), data * fsdp * tensor
+        named = f"parallel.data={data} * fsdp={fsdp} * tensor={tensor} = {wanted}"
+        kind, processes = here[0].platform, jax.process_count()
+        if wanted > len(here) and processes == 1:
             raise ValueError(
-                f"parallel.data={data} * fsdp={fsdp} * tensor={tensor} = {wanted}: "
-                f"only {len(here)} local {here[0].platform} devices; lower one of them"
+                f"{named}: only {len(here)} local {kind} devices; lower one of them"
+            )
+        if wanted != len(here) and processes > 1:
+            raise ValueError(
+                f"{named}: {processes} processes have {len(here)} {kind} devices, and "
+                "each takes part with all of its own; make the two equal"
             )
         return cls(tuple(here[:wanted]), data, fsdp, tensor)
 
@@ -124,14 +130,34 @@ class Mesh:
         return _copied(self.split(tree))
 
     def split(self, tree: Tree) -> Tree:
-        """The tree in its places."""
-        return jax.device_put(tree, self.shardings(tree))
+        """The tree in its places; every process has to have the same whole tree."""
+        places = self.shardings(tree)
+        if jax.process_count() == 1:
+            return jax.device_put(tree, places)
+        # device_put does not take keys there, and compares the copies leaf by leaf.
+        return jax.jit(_as_given, out_shardings=places)(tree)
+
+    @property
+    def here(self) -> list[Any]:
+        """Devices of this process."""
+        own = jax.process_index()
+        return [device for device in self.devices if device.process_index == own]
 
     def first(self, tree: Tree) -> Tree:
         return tree
 
     def join(self, tree: Tree) -> Tree:
-        return tree
+        """The tree as a host can read it: with several processes, whole on each."""
+        return tree if jax.process_count() == 1 else self._gathering(tree)
+
+    @functools.cached_property
+    def _gathering(self) -> Any:
+        whole = NamedSharding(self.mesh, PartitionSpec())
+        return jax.jit(_as_given, out_shardings=whole)
+
+    def to_host(self, tree: Tree) -> Tree:
+        """A tree of the update's results, as NumPy arrays."""
+        return jax.device_get(self.join(tree))
 
     def eval_shape(self, program: Program, *args: Any) -> Any:
         """Shapes of what a compiled body gives."""
@@ -160,6 +186,10 @@ class Mesh:
             return size
 
         return sum(jax.tree.leaves(jax.tree.map(here, tree, self.shardings(tree))))
+
+
+def _as_given(tree: Tree) -> Tree:
+    return tree
 
 
 @jax.jit

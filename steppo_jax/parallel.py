@@ -77,6 +77,11 @@ class Devices:
         return len(self.devices)
 
     @property
+    def here(self) -> tuple[Any, ...]:
+        """Devices of this process."""
+        return self.devices
+
+    @property
     def numbered(self) -> int:
         """Pieces that each number their sequences from 0: one a device."""
         return self.count
@@ -125,6 +130,10 @@ class Devices:
     def join(self, tree: Tree) -> Tree:
         """Undoes `split`."""
         return tree if self.count == 1 else _join(tree)
+
+    def to_host(self, tree: Tree) -> Tree:
+        """One copy of a replicated tree, as NumPy arrays."""
+        return jax.device_get(self.first(tree))
 
     def eval_shape(self, program: Any, *args: Any) -> Any:
         """Shapes of what a compiled body gives."""

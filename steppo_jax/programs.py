@@ -27,7 +27,7 @@ from steppo_jax.evaluate import Evaluator
 from steppo_jax.guards import GuardSettings
 from steppo_jax.learner import numbers
 from steppo_jax.learner.settings import KLSettings, UpdateSettings
-from steppo_jax.learner.state import LearnerState, OptimizerSettings
+from steppo_jax.learner.state import LearnerState, OptimizerSettings, sampler
 from steppo_jax.learner.update import Learner
 from steppo_jax.mesh import Mesh
 from steppo_jax.models.decoder import DecoderConfig
@@ -87,6 +87,8 @@ def update_settings(config: ConfigDict) -> UpdateSettings:
         critic=critic,
         critic_coef=config.critic.coef,
         value_clip=config.critic.value_clip if with_critic else None,
+        staleness=config.rollout.staleness,
+        behaviour_cap=o.behaviour_cap,
         kl=None if config.kl.kind is None else KLSettings(**config.kl.to_dict()),
         critic_warmup=config.critic.warmup_iterations if with_critic else 0,
         temperature=config.rollout.temperature,
@@ -119,6 +121,8 @@ class Programs:
         """
         key = jax.random.key(self.config.seed)
         fresh = jax.eval_shape(self.learner.init, key)
+        if not isinstance(self.devices, Devices):
+            key = self.devices.replicate(key)
         return self.devices.abstract(fresh).replace(key=key)
 
     def begin(self) -> LearnerState:
@@ -165,6 +169,15 @@ class Programs:
         # On a mesh every array is made in its place, never whole.
         return self._once("init", lambda: self.devices.compile(body))
 
+    def look_ahead(self, state: LearnerState) -> None:
+        """May begin the rollout after the next update, which `state` is about to make.
+
+        Only an actor on the host can play beside an update.
+        """
+
+    def leave(self) -> None:
+        """No further rollout is wanted."""
+
     @property
     def collect(self) -> Any:
         """(state) → Rollout of the current iteration, laid out over the devices."""
@@ -186,7 +199,8 @@ class Programs:
                 return draws.of_iteration(state.key, job, state.iteration)
 
             task_N = train_tasks(self.env, now("tasks"), group_N)
-            params = placement.gathered(state.policy)
+            params, version = sampler(state)
+            params = placement.gathered(params)
             speak = policy_speaks(self.learner.policy, params, self.env, play)
             rolled = rollout(
                 speak,
@@ -196,7 +210,7 @@ class Programs:
                 task_N,
                 traj_N,
                 group_N,
-                state.num_updates,
+                version,
                 keep_states=branching is not None,
             )
             if branching is None:

@@ -5,6 +5,7 @@ only where the output is a terminal (batch logs get plain lines).
 from __future__ import annotations
 
 import collections
+import dataclasses
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -31,6 +32,41 @@ def clock_text(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def aloud(text: str) -> None:
+    """Prints a line at once."""
+    print(text, flush=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Watch:
+    """Lines about a part that may take long: none below `first` seconds."""
+
+    say: Callable[[str], None] = aloud
+    first: float = 10.0
+    every: float = 30.0  # seconds between two lines
+    clock: Callable[[], float] = time.monotonic
+
+    def over(self, total: int, what: str = "episodes") -> Callable[[int], None]:
+        """To be told how many of `total` are done; says so, and the time left."""
+        began, due = self.clock(), self.clock() + self.first
+
+        def tell(done: int) -> None:
+            nonlocal due
+            now = self.clock()
+            if now < due or done >= total:
+                return
+            due = now + self.every
+            spent = now - began
+            left = clock_text(spent * (total - done) / max(done, 1)) if done else "?"
+            width = len(str(total))
+            self.say(f"  {done:{width}}/{total} {what}  {clock_text(spent)}<{left}")
+
+        return tell
+
+
+PRINTED = Watch()
+
+
 class Bar(Protocol):
     """Where a run's lines go."""
 
@@ -42,6 +78,19 @@ class Bar(Protocol):
 
     def close(self) -> None:
         """Nothing more is coming."""
+
+
+class Silent:
+    """A bar that shows nothing: of a process that another one speaks for."""
+
+    def line(self, done: int, values: Mapping[str, Any]) -> None:
+        del done, values
+
+    def say(self, text: str) -> None:
+        del text
+
+    def close(self) -> None:
+        pass
 
 
 class Progress:

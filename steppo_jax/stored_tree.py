@@ -65,14 +65,16 @@ def contents(tree: Any) -> Contents:
 
 
 def checksums(raw: Any) -> dict[str, int]:
-    """Path → CRC-32 of every leaf that lies wholly on this host."""
+    """Path → CRC-32 of every leaf that lies wholly on this host, or is whole there."""
     leaves = jax.tree_util.tree_leaves_with_path(raw)
     return {
         jax.tree_util.keystr(path): zlib.crc32(
             np.ascontiguousarray(leaf).view(np.uint8)
         )
         for path, leaf in leaves
-        if not isinstance(leaf, jax.Array) or leaf.is_fully_addressable
+        if not isinstance(leaf, jax.Array)
+        or leaf.is_fully_addressable
+        or leaf.is_fully_replicated
     }
 
 

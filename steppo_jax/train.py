@@ -20,6 +20,7 @@ from steppo_jax import (
     memory,
     panel_records,
     panels,
+    processes,
     report,
     settings,
     trajectories,
@@ -30,7 +31,7 @@ from steppo_jax.learner.state import LearnerState
 from steppo_jax.metrics import Metrics
 from steppo_jax.pages import run_page
 from steppo_jax.programs import Programs
-from steppo_jax.progress import Bar, Progress, clock_text
+from steppo_jax.progress import Bar, Progress, Silent, clock_text
 from steppo_jax.run_record import Run, WorkdirError
 
 # (fresh state, () → cloned policy) → the policy to start from.
@@ -71,6 +72,10 @@ def run(
     settings.check(config)
     p = assembly.build(config)
     learn(p, workdir, profile=profile, accept_changes=accept_changes)
+    processes.together(lambda: processes.is_writer() and _show(workdir))
+
+
+def _show(workdir: pathlib.Path) -> None:
     report.write(workdir)
     run_page.write(workdir)
     closing.show(workdir)
@@ -94,16 +99,21 @@ def learn(
       warm: (fresh state, cloning) → the cloned policy, for runs that share one.
       stop: no longer empty once SIGTERM has arrived, for who waits outside the loop.
     """
+    if not processes.is_writer():
+        bar = Silent()
     config, say = p.config, bar.say if bar else _print
     with (
-        Run(workdir, config, p.env.version, accept_changes=accept_changes) as folder,
+        processes.folder(workdir) as own,
+        processes.together(
+            lambda: Run(own, config, p.env.version, accept_changes=accept_changes)
+        ) as folder,
         contextlib.closing(
             Checkpoints(workdir / "checkpoints", keep=config.checkpoint.keep)
         ) as checkpoints,
         sigterm(stop) as stop,
     ):
         if checkpoints.iterations()[-1:] != [config.iterations]:
-            folder.unless_refused(lambda: memory.check(p))
+            folder.unless_refused(lambda: processes.together(lambda: memory.check(p)))
         start, state = _start(p, checkpoints, stop, warm, say)
         if start > config.iterations:  # accepted, but not to be undone
             raise WorkdirError(
@@ -114,7 +124,7 @@ def learn(
         for text in folder.changes:
             say(f"changed: {text}")
         folder.accept()
-        Loop(p, checkpoints, workdir, start, bar, profile).run(state, stop)
+        Loop(p, checkpoints, own, start, bar, profile).run(state, stop)
 
 
 def trained(p: Programs, workdir: pathlib.Path) -> LearnerState:
@@ -185,7 +195,7 @@ def _warm(
             f"cloning  {made:4} updates  success {rate:.3f} (stops at "
             f"{target:.2f})  {clock_text(time.monotonic() - began)}"
         )
-        if stop:
+        if processes.any_of(bool(stop)):
             say("SIGTERM: stopped while cloning; nothing to save yet")
             raise SystemExit(128 + signal.SIGTERM)
 
@@ -219,15 +229,18 @@ class Loop:
 
     def run(self, state: LearnerState, stop: list[int]) -> None:
         """Iterations `start` … end; evaluates before the first and after the last."""
-        with self.recording() as metrics:
+        with contextlib.ExitStack() as at_end:
+            at_end.callback(self.p.leave)
+            metrics = at_end.enter_context(self.recording())
             for iteration in range(self.start, self.end):
                 self.evaluate(iteration, state.policy)
                 self._trace(iteration)
                 state = self._iterate(iteration, state, metrics)
                 done = iteration + 1
-                if self.saves(done) or stop:
+                stopping = processes.any_of(bool(stop))
+                if self.saves(done) or stopping:
                     self.checkpoints.save(done, self.p.devices.first(state))
-                if stop:
+                if stopping:
                     self.checkpoints.wait()
                     self.bar.say(f"SIGTERM: saved after iteration {done}")
                     raise SystemExit(128 + signal.SIGTERM)
@@ -249,11 +262,13 @@ class Loop:
         played = jax.block_until_ready(self.p.collect(state))
         played = self._with_anchors(played)
         rolled = time.perf_counter()
+        if iteration + 1 < self.end:
+            self.p.look_ahead(state)
         state, learned, seen = self.update(state, played.steps, played.tokens)
-        learned = jax.device_get(self.p.devices.first(learned))
+        learned = self.p.devices.to_host(learned)
         seconds = (rolled - began, time.perf_counter() - rolled)
         outcome = jax.device_get(self.p.devices.join(played.outcome))
-        skipped_U = jax.device_get(self.p.devices.first(seen["skipped"]))
+        skipped_U = self.p.devices.to_host(seen["skipped"])
         # Before the line: a run killed in between writes the same file again.
         self.write_faults(iteration, played, seen, skipped_U)
         verdict = self.record(
@@ -296,8 +311,9 @@ class Loop:
         """Says what a verdict warns of. Raises RunStopped where it says stop."""
         for text in verdict.warnings:
             self.bar.say(f"warning: {text}")
-        if verdict.stop:
-            raise RunStopped(verdict.stop)
+        # The writer alone has the run's earlier numbers.
+        if processes.any_of(verdict.stop is not None and processes.is_writer()):
+            raise RunStopped(verdict.stop or "the guards of process 0 stopped the run")
 
     def _with_anchors(self, played: Any) -> Any:
         """The rollout with anchor states by similar text, where the config asks."""

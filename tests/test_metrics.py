@@ -6,6 +6,7 @@ import math
 import pytest
 
 from steppo_jax import metrics, records
+from steppo_jax import progress as progress_lines
 from steppo_jax.metrics import Metrics
 from steppo_jax.progress import Progress, clock_text
 
@@ -144,3 +145,13 @@ def test_a_terminal_gets_a_bar_that_leaves_the_lines(monkeypatch):
 )
 def test_clock_text(seconds, text):
     assert clock_text(seconds) == text
+
+
+def test_a_long_part_says_how_far_it_is_and_a_short_one_nothing():
+    now, said = [0.0], []
+    watch = progress_lines.Watch(said.append, clock=lambda: now[0])
+    tell = watch.over(8)
+    for done, seconds in ((1, 5), (2, 12), (3, 20), (4, 45), (8, 90)):
+        now[0] = seconds
+        tell(done)
+    assert said == ["  2/8 episodes  0:12<0:36", "  4/8 episodes  0:45<0:45"]

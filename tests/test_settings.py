@@ -59,6 +59,7 @@ OTHER = {
     "rollout.groups": 16,
     "rollout.group_size": 4,
     "rollout.temperature": 0.7,
+    "rollout.staleness": 1,
     "credit.gamma": 0.9,
     "credit.lam": 0.9,
     "credit.lam_alpha": 0.05,
@@ -77,6 +78,7 @@ OTHER = {
     "objective.aggregate": "token",
     "objective.constant": 32.0,
     "objective.entropy_coef": 0.01,
+    "objective.behaviour_cap": 2.0,
     "kl.kind": "k3",
     "kl.coef": 0.001,
     "kl.place": "loss",
@@ -135,6 +137,11 @@ WITH = {  # what else must change so that the value is possible
     "parallel.tensor": MESH,
     "learner.layout": {"learner.width": 100},
     "learner.width": {"learner.layout": "packed"},
+    "rollout.staleness": {
+        "objective.behaviour_cap": 2.0,
+        "guards.sampler_gap": None,
+        "guards.gap_patience": None,
+    },
     "kl.kind": {"kl.coef": 0.1, "kl.place": "loss"},
     "kl.coef": {"kl.kind": "k1", "kl.place": "reward"},
     "kl.place": {"kl.kind": "k1", "kl.coef": 0.1},
@@ -184,6 +191,8 @@ NAMES = {"preset", "env.name", "credit.estimator", "critic.kind"}
 NAMES |= {"env.variant", "env.tools", "host.workers", "host.tries"}
 NAMES |= {"env.data", "env.retriever", "env.encoder", "env.top", "env.history"}
 NAMES |= {"env.relevance"}
+# And what rows from outside use (tests/gateway/test_settings.py).
+NAMES |= {"gateway.staleness", "gateway.idle_seconds", "gateway.calls"}
 NAMES |= {"host.reset_seconds", "host.step_seconds"}
 # What a gateway alone uses (tests/gateway).
 NAMES |= {"gateway.staleness", "gateway.idle_seconds", "gateway.calls"}
@@ -352,6 +361,7 @@ OUT_OF_RANGE = {
     "rollout.groups": (0,),
     "rollout.group_size": (0,),
     "rollout.temperature": (0.0, float("inf")),
+    "rollout.staleness": (-1, 2),
     "credit.gamma": (-0.1, 1.1, float("nan")),
     "credit.lam": (-0.1, 1.1, float("nan")),
     "credit.normalise": ("layer",),
@@ -362,6 +372,7 @@ OUT_OF_RANGE = {
     "objective.aggregate": ("mean",),
     "objective.constant": (0.0,),
     "objective.entropy_coef": (-0.1,),
+    "objective.behaviour_cap": (0.0,),
     "learner.layout": ("columns",),
     "learner.width": (0,),
     "policy.learning_rate": (0.0, float("nan"), 1e300, 1e-46),

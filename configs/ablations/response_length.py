@@ -61,4 +61,4 @@ FEW = [
 
 def get_config(arg: str = "") -> Ablation:
     """The grid; see configs/ablations/common.py."""
-    return common.build("response_length", arg, CELLS, every="iterations=60", smoke=FEW)
+    return common.build("response_length", arg, CELLS, every="iterations=40", smoke=FEW)

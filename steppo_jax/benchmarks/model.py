@@ -20,8 +20,8 @@ import jax.numpy as jnp
 import optax
 
 from steppo_jax.benchmarks import compiled, products, sizes
-from steppo_jax.benchmarks.peer import RATE, Peer
-from steppo_jax.benchmarks.timing import Timing, alternate
+from steppo_jax.benchmarks.peer import Peer
+from steppo_jax.benchmarks.turns import in_turns
 from steppo_jax.engine import device
 from steppo_jax.learner import forward
 from steppo_jax.models import linear
@@ -30,6 +30,7 @@ from steppo_jax.models.heads import Policy
 from steppo_jax.weights import huggingface
 
 LIMIT = {"decode": 0.45, "train": 0.75}  # of the rate of prefill
+RATE = 1e-5  # of AdamW, here and in peer_model.py
 PEER_LIMIT = {"decode": 1.5, "train": 1.0}  # times the speed of the peer
 
 
@@ -153,8 +154,8 @@ def run(
         if peer is not None:
             huggingface.save(pathlib.Path(folder), config, params)
             numbers = dataclasses.asdict(work) | {"threads": 0}
-            other = Peer(peer, pathlib.Path(folder), **numbers)
-        took, theirs = in_turns(calls, other, repeats)
+            other = Peer(peer, "peer_model", pathlib.Path(folder), **numbers)
+        took, theirs = in_turns(calls, other, PEER_JOBS, repeats)
     rows = [
         row(job, took, theirs, config, weights, work) | said[job]
         for job in ("prefill", "decode", "train")
@@ -188,26 +189,6 @@ def bounds(weights: list[jax.Array], work: Work) -> dict[str, Callable[[], Any]]
         "train products": lambda: trained(body, many),
         "train head": lambda: trained(weights[-1:], head),
     }
-
-
-def in_turns(
-    calls: dict[str, Callable[[], Any]], peer: Peer | None, repeats: int
-) -> tuple[dict[str, Timing], dict[str, Timing]]:
-    """Timings of ours, and of the peer's jobs in turns with them."""
-    if peer is None:
-        return alternate(calls, repeats), {}
-    theirs: dict[str, list[dict[str, float]]] = {job: [] for job in PEER_JOBS}
-
-    def asked(job: str) -> Callable[[], None]:
-        return lambda: theirs[job].append(peer.time(job))
-
-    took = alternate(calls | {f"peer {j}": asked(j) for j in PEER_JOBS}, repeats)
-    peer.close()
-    found = {
-        job: Timing(*(tuple(x[unit] for x in each[1:]) for unit in ("wall", "cpu")))
-        for job, each in theirs.items()  # the first one warmed up
-    }
-    return took, found
 
 
 PEER_JOBS = ("prefill", "decode", "train")

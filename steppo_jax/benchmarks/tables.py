@@ -1,4 +1,4 @@
-"""Tables for people of what `model` and `parts` measured, at most 88 columns wide.
+"""Tables for people of models, parts of a run and peers, at most 88 columns wide.
 
 Under `prefill` and `products` stand shares of the rate of prefill and of that of the
 matrix products alone.
@@ -55,6 +55,44 @@ def of_parts(found: dict[str, Any]) -> Table:
             f"{row['of_products']:.0%}" + _missed(row["of_products"], row["limit"]),
         )
     table.caption = _caption(found)
+    return table
+
+
+def of_tunix(found: dict[str, Any]) -> Table:
+    """Iterations beside those of google-tunix; times in milliseconds."""
+    title = f"Beside google-tunix {found['peer']['google-tunix']}: "
+    title += f"{found['weights'] / 1e6:.1f} M weights, one device"
+    names = ("method", "ms", "spread", "tokens/s", "peer ms", "tokens/s", "× peer")
+    table = _table(title, (*names, "by CPU"))
+    for row in found["rows"]:
+        table.add_row(
+            row["method"],
+            f"{row['seconds'] * 1e3:,.0f}",
+            f"{row['spread'] / row['seconds']:.0%}",
+            f"{row['tokens_per_second']:,.0f}",
+            f"{row['peer_seconds'] * 1e3:,.0f}",
+            f"{row['peer_tokens_per_second']:,.0f}",
+            _times(row["times_peer"], row["peer_limit"]),
+            f"{row['cpu_times_peer']:.2f}",
+        )
+    return table
+
+
+def of_credit_peer(found: dict[str, Any]) -> Table:
+    """Credit beside the official way in PyTorch; times in milliseconds."""
+    peer = found["peer"]
+    title = f"Credit beside PyTorch {peer['torch']}, {peer['threads']} threads"
+    names = ("call", "ms", "spread", "CPU ms", "peer ms", "CPU ms", "× peer", "by CPU")
+    table = _table(title, names)
+    for row in found["rows"]:
+        own = (row[x] * 1e3 for x in ("seconds", "spread", "cpu_seconds"))
+        other = (row[x] * 1e3 for x in ("peer_seconds", "peer_cpu_seconds"))
+        table.add_row(
+            row["call"],
+            *(f"{x:,.1f}" for x in (*own, *other)),
+            _times(row["times_peer"], row["peer_limit"]),
+            f"{row['cpu_times_peer']:.2f}",
+        )
     return table
 
 

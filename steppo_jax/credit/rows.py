@@ -87,14 +87,15 @@ def from_rows(
         next_value=next_value_B,
         branch=branch_advantage_B,
     )
-    check_steps(traj_id_B, step_index_B)
+    traj_B = numbered(traj_id_B)
+    check_steps(traj_id_B, traj_B, step_index_B)
     tables = {
         "token_reward_BL": token_reward_BL,
         "response_mask_BL": response_mask_BL,
         "value_BL": value_BL,
     }
     columns = {
-        "traj_id_B": numbered(traj_id_B),
+        "traj_id_B": traj_B,
         "step_index_B": step_index_B,
         "group_id_B": numbered(group_id_B),
         "state_key_B": numbered(state_key_B),

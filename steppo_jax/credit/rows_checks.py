@@ -77,23 +77,29 @@ def numbered(ids: Array | None) -> Array | None:
     """int32 numbers for ids of any kind. Inside jit the ids must be integers."""
     if ids is None or isinstance(ids, jax.core.Tracer):
         return ids
-    return np.unique(np.asarray(ids), return_inverse=True)[1].astype(np.int32)
+    ids = np.asarray(ids)
+    if ids.dtype.kind in "OUS":  # to sort a thousand strings takes longer than GAE
+        seen: dict[Any, int] = {}
+        each = (seen.setdefault(x, len(seen)) for x in ids.tolist())
+        return np.fromiter(each, np.int32, len(ids))
+    return np.unique(ids, return_inverse=True)[1].astype(np.int32)
 
 
-def check_steps(traj_id: Array, step_index: Array):
+def check_steps(traj_id: Array, number: Array, step_index: Array):
     """Steps of a trajectory follow one another without repeats or gaps.
 
-    Not checked inside jit, where the ids have no values.
+    `number` are the trajectories `numbered`. Not checked inside jit, where the ids
+    have no values.
     """
     if isinstance(traj_id, jax.core.Tracer) or isinstance(step_index, jax.core.Tracer):
         return
-    traj_id, step_index = np.asarray(traj_id), np.asarray(step_index)
-    order = np.lexsort((step_index, np.unique(traj_id, return_inverse=True)[1]))
-    traj, step = traj_id[order], step_index[order]
+    step_index = np.asarray(step_index)
+    order = np.lexsort((step_index, number))
+    traj, step = number[order], step_index[order]
     wrong = (traj[1:] == traj[:-1]) & (step[1:] != step[:-1] + 1)
     if wrong.any():
         k = int(np.argmax(wrong))
         raise ValueError(
-            f"trajectory {traj[k]!r}: step_index_B {step[k]} is followed by "
-            f"{step[k + 1]}; the steps of a trajectory count up by one"
+            f"trajectory {np.asarray(traj_id)[order[k]]!r}: step_index_B {step[k]} is "
+            f"followed by {step[k + 1]}; the steps of a trajectory count up by one"
         )

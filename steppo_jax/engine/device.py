@@ -49,6 +49,12 @@ def empty(policy: Policy, slots: int, capacity: int) -> Slots:
     )
 
 
+def bytes_held(policy: Policy, slots: int, capacity: int) -> int:
+    """Bytes of what `empty` makes; nothing is made."""
+    shapes = jax.eval_shape(lambda: empty(policy, slots, capacity))
+    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(shapes))
+
+
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=2)
 def prefill(policy: Policy, params, slots: Slots, slot, token_L, real, start, request):
     """Reads `real` tokens of a padded prompt tail into a slot from place `start`.

@@ -114,6 +114,7 @@ class _Outside:
 class OutsidePrograms(_Outside, TextPrograms):
     """Of a config whose panels are on the device."""
 
+    _: dataclasses.KW_ONLY
     rows: Source
 
 
@@ -121,6 +122,7 @@ class OutsidePrograms(_Outside, TextPrograms):
 class OutsideHostPrograms(_Outside, HostPrograms):
     """Of a config whose panels are a host family's, or nobody's."""
 
+    _: dataclasses.KW_ONLY
     rows: Source
 
 

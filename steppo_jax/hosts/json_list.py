@@ -18,6 +18,18 @@ MOST_ELEMENT = 16 << 20  # characters of one element
 _BLANKS = re.compile(r"[ \t\n\r]*")
 
 
+def whole_characters(value: Any, text: str | bytes) -> Any:
+    """`value`, which was read from `text`. Raises ValueError where a string of it has
+    half a character (a lone surrogate): JSON can name one, no tokenizer takes it."""
+    mark = "\\ud" if isinstance(text, str) else b"\\ud"
+    if mark in text.lower():
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("half a character in a text") from None
+    return value
+
+
 class _Reader:
     """A text that is read as far as it is needed; `at` is the next character."""
 
@@ -49,9 +61,10 @@ class _Reader:
                 value, end = json.JSONDecoder().raw_decode(self.text, self.at)
                 # A number may go on in what is not yet read.
                 if end < len(self.text) or not self.more():
+                    text = self.text[self.at : end]
                     self.at = min(end, len(self.text))
-                    return value
-            except ValueError:
+                    return whole_characters(value, text)
+            except json.JSONDecodeError:
                 if len(self.text) - self.at > MOST_ELEMENT or not self.more():
                     raise
 

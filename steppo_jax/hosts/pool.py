@@ -24,6 +24,7 @@ from typing import Any
 
 from steppo_jax.hosts import frames
 from steppo_jax.hosts.base import HostFamily, Info
+from steppo_jax.hosts.worker import FOLDER
 
 # All that a worker knows of the run's environment variables.
 VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "JAVA_HOME", "ALFWORLD_DATA")
@@ -127,7 +128,7 @@ class Pool:
         self._lost: list[Lost] = []  # to be told at the next poll
         self._playing: set[int] = set()  # places with an episode
         self._selector = selectors.DefaultSelector()
-        self._folder = tempfile.mkdtemp(prefix="steppo_jax_workers_")
+        self._folder = tempfile.mkdtemp(prefix=FOLDER)
         self._end = weakref.finalize(
             self, _close, self._workers, self._selector, self._folder
         )

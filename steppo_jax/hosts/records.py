@@ -85,7 +85,7 @@ def read(path: pathlib.Path) -> Iterator[tuple[str, Record]]:
 
 def _load(text: str | bytes, where: str) -> Any:
     try:
-        return json.loads(text)
+        return json_list.whole_characters(json.loads(text), text)
     except RecursionError:
         raise Refused(f"{where}: nested too deeply") from None
     except ValueError as error:  # of the syntax, and of bytes that are no UTF-8

@@ -18,9 +18,10 @@ class Missing(Refused):
 def package(module: str, extra: str, licence: str) -> None:
     """Raises Missing, with the command, unless `module` can be imported."""
     if importlib.util.find_spec(module) is None:
+        wanted = f"steppo_jax[{extra.replace('_', '-')}]"  # as old pips need it
         raise Missing(
             f"env.name={extra} needs the package {module} ({licence}); "
-            f"pip install 'steppo_jax[{extra}]'"
+            f"pip install '{wanted}'"
         )
 
 

@@ -26,6 +26,7 @@ from steppo_jax.errors import Refused
 from steppo_jax.hosts import records
 
 K1, B = 0.9, 0.4
+ARRAYS = ("data", "indices", "indptr")
 KEY = "passages.json"  # says which passages a stored index belongs to
 QUERY_CHARACTERS = 2000  # what a query says after these is not read
 # BGE's own words before a query (huggingface.co/BAAI/bge-large-en-v1.5)
@@ -61,7 +62,7 @@ class Bm25:
     """A Lucene-like index of passages, in memory or mapped from a folder."""
 
     def __init__(self, passages: Iterable[str]):
-        self._index = None
+        self._index, self._folder = None, None
         known: dict[str, str] = {}  # one object per word: a tenth of the memory
         tokens = [[known.setdefault(w, w) for w in words(p)] for p in passages]
         if not any(tokens):  # bm25s takes no empty corpus
@@ -79,8 +80,11 @@ class Bm25:
         (folder / KEY).write_text(key, "utf-8")
 
     @classmethod
-    def load(cls, folder: pathlib.Path, key: str) -> Bm25:
-        """The index of a folder, of which all processes share the memory."""
+    def load(cls, folder: pathlib.Path, key: str, count: int) -> Bm25:
+        """The index of so many passages in a folder; all processes share its memory.
+
+        Raises Refused where it belongs to others, or is damaged.
+        """
         path = records.needed(folder, KEY)
         if records.json_object(path) != {"key": key, "k1": K1, "b": B}:
             raise Refused(
@@ -89,7 +93,14 @@ class Bm25:
             )
         made = cls([])
         load = _bm25s().BM25.load
-        made._index = load(str(folder), mmap=True, show_progress=False, verbosity=0)
+        with _intact(folder):
+            made._index = load(str(folder), mmap=True, show_progress=False, verbosity=0)
+            made._folder = folder
+            words, found = made._index.vocab_dict, made._index.scores
+            if type(words) is not dict or found["num_docs"] != count:
+                raise ValueError("it has another number of words or passages")
+            if any(found[name].dtype.kind not in "iuf" for name in ARRAYS):
+                raise ValueError("its arrays hold no numbers")
         return made
 
     def search(self, query: str, k: int) -> list[int]:
@@ -97,8 +108,24 @@ class Bm25:
         known = [w for w in asked if self._index and w in self._index.vocab_dict]
         if not known:
             return []
-        scores = self._index.get_scores(known)
-        return [int(i) for i in best(scores, k) if scores[i] > 0]
+        with _intact(self._folder):
+            scores = self._index.get_scores(known)
+            return [int(i) for i in best(scores, k) if scores[i] > 0]
+
+
+@contextlib.contextmanager
+def _intact(folder: pathlib.Path | None) -> Iterator[None]:
+    """Turns what bm25s raises on damaged files of a folder into Refused."""
+    try:
+        yield
+    except Exception as error:  # of many kinds: files of arrays, JSON, numbers in them
+        if folder is None or isinstance(error, Refused):
+            raise
+        says = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        raise Refused(
+            f"{folder} is a damaged index ({says}); remove it, or make it anew with "
+            "experiments.prepare_data --index"
+        ) from None
 
 
 class Dense:
@@ -114,7 +141,13 @@ class Dense:
                 f"the query's vector has shape {vector_D.shape}, the passages' "
                 f"{self._vectors_ND.shape[1:]}; use the encoder that made them"
             )
-        return best(self._vectors_ND @ vector_D, k).tolist()
+        scores = self._vectors_ND @ vector_D
+        if not np.isfinite(scores).all():
+            raise Refused(
+                "an embedding of the query or of a passage is not finite; make "
+                "them anew"
+            )
+        return best(scores, k).tolist()
 
 
 def load_dense(embeddings: pathlib.Path, encoder: str, num_passages: int) -> Dense:
@@ -125,15 +158,7 @@ def load_dense(embeddings: pathlib.Path, encoder: str, num_passages: int) -> Den
         downloaded.
     """
     check_dense(str(embeddings), encoder)
-    try:
-        vectors_ND = np.load(embeddings, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
-        raise Refused(f"{embeddings}: no array of numbers ({error})") from None
-    if vectors_ND.ndim != 2 or len(vectors_ND) != num_passages:
-        raise Refused(
-            f"{embeddings} has shape {vectors_ND.shape}, the corpus {num_passages} "
-            "passages; embed this corpus in its order"
-        )
+    vectors_ND = load_vectors(embeddings, num_passages)
     from sentence_transformers import SentenceTransformer
 
     # Accelerators are the learner's; a query is a few tokens.
@@ -143,6 +168,24 @@ def load_dense(embeddings: pathlib.Path, encoder: str, num_passages: int) -> Den
         return model.encode(BGE_QUERY + query, normalize_embeddings=True)
 
     return Dense(vectors_ND, encode)
+
+
+def load_vectors(path: pathlib.Path, num_passages: int) -> np.ndarray:
+    """[N, D] float, mapped from a .npy file. Raises Refused for anything else."""
+    try:
+        vectors_ND = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # numpy raises many kinds for a damaged header
+        says = " ".join(str(error).split())[:200]
+        raise Refused(f"{path}: no array of numbers ({says})") from None
+    if not isinstance(vectors_ND, np.ndarray) or vectors_ND.dtype.kind != "f":
+        kind = getattr(vectors_ND, "dtype", "an archive")
+        raise Refused(f"{path} holds {kind}; embed the passages as floats")
+    if vectors_ND.ndim != 2 or len(vectors_ND) != num_passages:
+        raise Refused(
+            f"{path} has shape {vectors_ND.shape}, the corpus {num_passages} "
+            "passages; embed this corpus in its order"
+        )
+    return vectors_ND
 
 
 def check_dense(embeddings: str, encoder: str) -> None:

@@ -1,6 +1,6 @@
 """TextWorldExpress (Jansen & Côté 2023, arXiv 2208.01174): eight fast text games.
 
-    pip install 'steppo_jax[textworld_express]'   (Apache-2.0; its jar is in the wheel)
+    pip install 'steppo_jax[textworld-express]'   (Apache-2.0; its jar is in the wheel)
 
 Needs Java. Not among the paper's environments: settings are ours. A task is a game and
 a seed of its train, dev or test fold (1,000 each, the simulator's own); variant `all`

@@ -2,12 +2,15 @@
 
 It reads requests from its standard input and answers on what was its standard output
 (`frames`). What an environment prints goes to standard error, never into an answer.
-When the run is gone, the worker ends itself and everything that it started.
+When the run is gone, the worker ends itself and everything that it started, and removes
+the folder that it was given to live in: a run that was killed cannot.
 """
 
 from __future__ import annotations
 
 import os
+import pathlib
+import shutil
 import signal
 import sys
 import threading
@@ -18,17 +21,25 @@ from steppo_jax import hosts
 from steppo_jax.hosts import frames
 
 LOOK = 0.25  # seconds between two looks at whether the run still lives
+FOLDER = "steppo_jax_workers_"  # how the name of a pool's folder begins
 
 
-def die_with(parent: int) -> None:
-    """Kills this process group as soon as it is no longer `parent`'s child."""
+def die_with(parent: int, home: pathlib.Path) -> None:
+    """Ends everything as soon as this is no longer `parent`'s child."""
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(LOOK)
-        os.killpg(0, signal.SIGKILL)
+        end(home)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def end(home: pathlib.Path) -> None:
+    """Removes the pool's folder, then kills this process group."""
+    if home.name.startswith(FOLDER):  # never a folder that is somebody's
+        shutil.rmtree(home, ignore_errors=True)
+    os.killpg(0, signal.SIGKILL)
 
 
 def private_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -75,9 +86,10 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 def main() -> None:
-    die_with(int(sys.argv[1]))
+    home = pathlib.Path.cwd()  # now: an environment may go elsewhere
+    die_with(int(sys.argv[1]), home)
     serve(*private_pipes())
-    os.killpg(0, signal.SIGKILL)  # what the environment started ends with it
+    end(home)  # the run closed its end of the pipe, or died
 
 
 if __name__ == "__main__":

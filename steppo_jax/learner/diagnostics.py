@@ -13,12 +13,19 @@ from steppo_jax.structs import Steps
 
 
 def of_batch(
-    axis: Axis, steps: Steps, tables: Tables, entropy_SL: jax.Array, with_critic: bool
+    axis: Axis,
+    steps: Steps,
+    tables: Tables,
+    entropy_SL: jax.Array,
+    with_critic: bool,
+    num_updates: jax.Array,
 ) -> dict[str, jax.Array]:
     """Of the data as collected, before any update.
 
     `sampler_gap_*` is |log π_old − log μ|: how far the learner's log-probs are from
     the ones recorded while sampling with the same weights. It should be rounding.
+    `data/staleness_*` counts the optimizer steps that were taken since a token was
+    sampled.
     """
     tokens = tables.tokens
     mask = tokens.response_mask
@@ -30,7 +37,10 @@ def of_batch(
     num_steps = axis.sum(steps.valid.sum().astype(masked.real()))
     num_tokens = axis.sum(mask.sum().astype(masked.real()))
     used = axis.sum((tokens.segment > 0).sum().astype(masked.real()))
+    stale = jnp.where(mask, num_updates - tokens.policy_version, 0)
     metrics = {
+        "data/staleness_mean": mean(stale.astype(masked.real()), mask),
+        "data/staleness_max": axis.max(stale.max()),
         "policy/entropy": mean(entropy_SL, mask),
         "policy/sampler_gap_mean": mean(gap, mask),
         "policy/sampler_gap_max": axis.max(masked.select(gap, mask).max()),
@@ -40,6 +50,10 @@ def of_batch(
         "data/tokens": num_tokens,
         "data/padding_fraction": 1 - used / (tokens.segment.size * axis.size),
     }
+    if tables.behaviour is not None:
+        weight, cut = tables.behaviour
+        metrics["policy/behaviour_weight_mean"] = mean(weight, mask)
+        metrics["policy/behaviour_cut"] = mean(cut.astype(masked.real()), mask)
     if with_critic:
         value, target = tables.old_value, tables.target
         valued = mask if tables.per_token else steps.valid

@@ -30,6 +30,8 @@ class Tables:
     old_log_prob: jax.Array  # [S, L]
     ref_log_prob: jax.Array | None  # [S, L] where the loss has a KL to the reference
     advantage: jax.Array  # [S, L]
+    # [S, L] what the advantage counts times, and where that was cut; or None
+    behaviour: tuple[jax.Array, jax.Array] | None
     weights: tuple[jax.Array, jax.Array]  # weight and count of the policy's loss [S, L]
     critic_weights: tuple[jax.Array, jax.Array]  # the same for a token critic
     value_step: jax.Array  # [S, C] row of Steps whose value sits at a place, or -1
@@ -69,10 +71,13 @@ def policy_sums(
     t: Tables, index, real, log_prob, entropy, coupled, settings
 ) -> LossSums:
     """The policy's loss over a slice of sequences, from its log-probs [m, L]."""
+    advantage = t.advantage[index]
+    if t.behaviour is not None:
+        advantage = advantage * t.behaviour[0][index]
     return objective.policy_loss(
         log_prob,
         t.old_log_prob[index],
-        t.advantage[index],
+        advantage,
         jnp.where(real[:, None], t.step_id[index], NO_STEP),
         t.weights[0][index],
         t.weights[1][index],

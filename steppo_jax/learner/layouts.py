@@ -123,6 +123,7 @@ def _tables(t: Tables, packed: Packing) -> Tables:
         old_log_prob=take(t.old_log_prob),
         ref_log_prob=None if t.ref_log_prob is None else take(t.ref_log_prob),
         advantage=take(t.advantage),
+        behaviour=t.behaviour and tuple(map(take, t.behaviour)),
         weights=tuple(map(take, t.weights)),
         critic_weights=tuple(map(take, t.critic_weights)),
         value_step=packed.take(value_step_SL, NO_STEP),

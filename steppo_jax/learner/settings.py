@@ -34,6 +34,8 @@ class UpdateSettings:
     constant: float | None = None
     value_clip: float | None = None
     kl: KLSettings | None = None
+    staleness: int = 0  # iterations that the weights of a rollout are old
+    behaviour_cap: float | None = None  # most that a token of other weights counts
     critic_warmup: int = 0  # iterations in which only the critic learns
     temperature: float = 1.0
     epochs: int = 1

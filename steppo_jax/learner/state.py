@@ -53,6 +53,30 @@ class LearnerState:
     num_updates: jax.Array  # [] int32, optimizer steps of the policy
 
 
+@struct.dataclass
+class Delayed(LearnerState):
+    """A state whose next rollout is played by the weights of one iteration ago."""
+
+    sampler: Params  # those weights
+    sampler_updates: jax.Array  # [] int32, `num_updates` when they were made
+
+
+def sampler(state: LearnerState) -> tuple[Params, jax.Array]:
+    """The weights that play the next rollout, and their version."""
+    if isinstance(state, Delayed):
+        return state.sampler, state.sampler_updates
+    return state.policy, state.num_updates
+
+
+def learned(before: LearnerState, after: LearnerState) -> LearnerState:
+    """The state after an iteration, the weights `before` it kept where they play."""
+    after = after.replace(iteration=before.iteration + 1)
+    if isinstance(after, Delayed):
+        kept = {"sampler": before.policy, "sampler_updates": before.num_updates}
+        after = after.replace(**kept)
+    return after
+
+
 def create(
     policy: Params,
     critic: Params,
@@ -60,9 +84,14 @@ def create(
     critic_optimizer: optax.GradientTransformation,
     reference: Params,
     key: jax.Array,
+    delayed: bool = False,
 ) -> LearnerState:
-    """The state before the first iteration."""
-    return LearnerState(
+    """The state before the first iteration; `delayed` makes it a `Delayed`."""
+    kind, late = LearnerState, {}
+    if delayed:
+        kind, copied = Delayed, jax.tree.map(jnp.copy, policy)
+        late = {"sampler": copied, "sampler_updates": jnp.int32(0)}
+    return kind(
         policy=policy,
         policy_opt=policy_optimizer.init(lora.split(policy)[0]),
         critic=critic,
@@ -71,4 +100,5 @@ def create(
         key=key,
         iteration=jnp.int32(0),
         num_updates=jnp.int32(0),
+        **late,
     )

@@ -25,6 +25,7 @@ from steppo_jax.learner import (
     seen,
     separate,
     shared,
+    state,
 )
 from steppo_jax.learner.gradients import Tables
 from steppo_jax.learner.seen import Seen
@@ -59,7 +60,11 @@ class Learner:
         if self._adapts_critic:
             head = {"head": critic["params"]["head"]}
             critic = critic | {"params": head}
-        return create(policy, critic, *self.optimizers(), self._reference(policy), key)
+        return self._create(policy, critic, key)
+
+    def _create(self, policy, critic, key: jax.Array) -> LearnerState:
+        reference, delayed = self._reference(policy), self.settings.staleness > 0
+        return create(policy, critic, *self.optimizers(), reference, key, delayed)
 
     @property
     def on_trunk(self) -> bool:
@@ -121,7 +126,7 @@ class Learner:
         elif self.critic is not None and not self.on_trunk:
             copied = jax.tree.map(jnp.copy, policy["params"]["decoder"])
             critic = {"params": critic["params"] | {"decoder": copied}}
-        return create(policy, critic, *self.optimizers(), self._reference(policy), key)
+        return self._create(policy, critic, key)
 
     def optimizers(self) -> tuple[optax.GradientTransformation, ...]:
         """(policy's, critic's); the identity where there is no critic.
@@ -175,7 +180,7 @@ class Learner:
         found |= seen.skipped(parts, orders, counts, steps, tokens)
         if s.layout == "merged" and "token_value" in found:
             found["token_value"] = layout.of_rows(rows, tokens, found["token_value"])
-        return after.replace(iteration=now.iteration + 1), metrics, found
+        return state.learned(now, after), metrics, found
 
     def _prepare(self, axis: Axis, now: LearnerState, steps: Steps, tokens: Tokens):
         """All that is computed once on the whole batch, before any update."""
@@ -207,6 +212,7 @@ class Learner:
             old_log_prob=table.old_log_prob,
             ref_log_prob=ref_log_prob,
             advantage=advantage_SL,
+            behaviour=self._correction(tokens, table.old_log_prob),
             weights=learned.loss_weights(batch, s.aggregate, s.constant),
             critic_weights=learned.loss_weights(batch, "step", None),
             value_step=learned.value_places(steps, tokens),
@@ -215,9 +221,19 @@ class Learner:
             per_token=per_token,
         )
         metrics = diagnostics.of_batch(
-            axis, steps, tables, entropy_SL, self.critic is not None
+            axis, steps, tables, entropy_SL, self.critic is not None, now.num_updates
         )
         return tables, metrics | kl, seen.by_step(steps, tables, table.next_value)
+
+    def _correction(self, tokens: Tokens, old_log_prob_SL: jax.Array):
+        """What the advantage of each token counts times, and where that was cut."""
+        cap = self.settings.behaviour_cap
+        if cap is None:
+            return None
+        mask = tokens.response_mask
+        return objective.behaviour_weight(
+            old_log_prob_SL, tokens.behaviour_log_prob, mask, cap
+        )
 
     def _against_reference(self, axis: Axis, now: LearnerState, tokens: Tokens, table):
         """The tables with KL in the reward, or the log-probs for one in the loss."""

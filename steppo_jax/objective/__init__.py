@@ -4,6 +4,7 @@ Losses are sums with the count they are to be divided by. The learner adds both
 over micro-batches and devices and divides once.
 """
 
+from steppo_jax.objective.behaviour import behaviour_weight
 from steppo_jax.objective.kl import KL_KINDS, kl_estimate, kl_in_reward
 from steppo_jax.objective.policy import ObjectiveSettings, policy_loss
 from steppo_jax.objective.ratio import COUPLED, RATIOS, RatioSums, ratio_sums
@@ -20,6 +21,7 @@ __all__ = [
     "LossSums",
     "ObjectiveSettings",
     "RatioSums",
+    "behaviour_weight",
     "explained_variance",
     "from_rows",
     "kl_estimate",

@@ -8,7 +8,7 @@ import ml_collections
 
 from steppo_jax import credit
 from steppo_jax.models.attention import LANES
-from steppo_jax.settings import batch_rules, environment_rules
+from steppo_jax.settings import batch_rules, environment_rules, staleness_rules
 from steppo_jax.settings.errors import ConfigError, refuse, unknown
 from steppo_jax.settings.fields import FIELDS, WORDS, find, flat
 from steppo_jax.settings.needed import Values, needs
@@ -292,6 +292,7 @@ RULES: tuple[Callable[[Values], None], ...] = (
     batch_rules.batch,
     _warm_start,
     _guards,
+    staleness_rules.check,
     environment_rules.environment,
     _attention,
     batch_rules.layout,

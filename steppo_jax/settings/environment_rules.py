@@ -86,11 +86,3 @@ def _gateway(values: Values) -> None:
         rule = f"{user}: programs outside talk to a language model"
         remedy = "add model=NAME to the config argument, or set --config.lm.weights"
         raise refuse("lm.weights", None, rule, remedy)
-    if lag > 0:
-        rule = (
-            "rows of older weights need a truncated correction π_old/μ, which the "
-            "objective has not"
-        )
-        raise refuse(
-            "gateway.staleness", lag, rule, "set 0: every row of these weights"
-        )

@@ -116,6 +116,7 @@ TREE: dict[str, Any] = {
         "groups": 8,  # task instances per iteration
         "group_size": 8,  # trajectories of each
         "temperature": 1.0,  # the learner's log-probs use it too
+        "staleness": 0,  # 1: by the weights before the last update, played beside it
     },
     "credit": {
         "estimator": needed(str),
@@ -141,6 +142,7 @@ TREE: dict[str, Any] = {
         "aggregate": needed(str),  # which mean of the token losses
         "constant": optional(float),  # divisor of aggregate=constant, in tokens
         "entropy_coef": 0.0,
+        "behaviour_cap": optional(float),  # of π_old/μ, off-policy correction
     },
     "kl": {  # to the policy after the warm start
         "kind": optional(str),  # None | k1 | k2 | k3

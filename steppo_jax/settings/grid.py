@@ -78,6 +78,7 @@ LINES: dict[str, dict[str, str]] = {
 SWITCHES: dict[str, str] = {
     "objective.dual_clip": "bound c on the loss −cA where A < 0",
     "objective.entropy_coef": "entropy bonus",
+    "objective.behaviour_cap": "advantage × min(π_old/μ, cap), μ the sampler's",
     "critic.value_clip": "largest change of V that counts",
     "credit.similarity": "gigpo: texts at least so alike are one anchor state",
     "credit.lam_alpha": "λ = 1 − 1/(α·length) instead of credit.lam (VAPO)",

@@ -8,6 +8,8 @@ from typing import Any
 # before it. Only these may be missing from a stored config.
 ADDED: dict[str, Any] = {
     "context.policy": "rebuilt",
+    "objective.behaviour_cap": None,
+    "rollout.staleness": 0,
     "context.turns": None,
     "credit.official": False,
     "credit.similarity": None,

@@ -129,6 +129,7 @@ RANGES: dict[str, Range] = {
     "rollout.groups": count(1),
     "rollout.group_size": count(1),
     "rollout.temperature": above(0),
+    "rollout.staleness": count(0, 1),
     "credit.estimator": ANY,  # checked against the registry in `checks`
     "credit.gamma": within(0, 1),
     "credit.lam": within(0, 1),
@@ -148,6 +149,7 @@ RANGES: dict[str, Range] = {
     "objective.aggregate": one_of(AGGREGATES),
     "objective.constant": above(0),
     "objective.entropy_coef": at_least(0),
+    "objective.behaviour_cap": above(0),
     "kl.kind": one_of(KL_KINDS),
     "kl.coef": above(0),
     "kl.place": one_of(KL_PLACES),

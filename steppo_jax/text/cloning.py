@@ -18,6 +18,7 @@ import optax
 
 from steppo_jax import draws
 from steppo_jax.models import lora
+from steppo_jax.progress import PRINTED, Watch
 from steppo_jax.structs import Tokens
 from steppo_jax.text import tables
 from steppo_jax.text.environment import OnDevice
@@ -121,6 +122,7 @@ def clone(
     key: jax.Array,
     measure: Callable[[Any], float],
     tell: Callable[[int, float], None],
+    watch: Watch = PRINTED,
 ) -> Any:
     """Policy parameters that reach `settings.success`, as `measure` finds.
 
@@ -138,13 +140,16 @@ def clone(
 
     program = jax.jit(update, donate_argnums=(0, 1))
     opt_state = jax.jit(optimizer.init)(lora.split(params)[0])
-    success = 0.0
+    success, every = 0.0, settings.check_every
+    told = watch.over(every, "cloning updates before the next measurement")
     for made in range(settings.max_updates):
         tokens = shown.tokens(jax.random.fold_in(key, made))
-        params, opt_state = program(params, opt_state, tokens)
-        if (made + 1) % settings.check_every == 0:
+        params, opt_state = jax.block_until_ready(program(params, opt_state, tokens))
+        told(made % every + 1)
+        if (made + 1) % every == 0:
             success = measure(params)
             tell(made + 1, success)
             if success >= settings.success:
                 return params
+            told = watch.over(every, "cloning updates before the next measurement")
     raise settings.not_reached(success)

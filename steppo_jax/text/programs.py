@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import threading
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -22,12 +24,14 @@ from steppo_jax.actor.rollout import Rollout, train_tasks
 from steppo_jax.chat.tokenizer import ChatTokenizer
 from steppo_jax.credit.similarity import state_keys
 from steppo_jax.engine import Engine
-from steppo_jax.learner.state import LearnerState
+from steppo_jax.engine.device import bytes_held
+from steppo_jax.learner.state import LearnerState, sampler
 from steppo_jax.models.decoder import DecoderConfig
 from steppo_jax.parallel import Devices
 from steppo_jax.programs import Programs
+from steppo_jax.progress import PRINTED, Watch
 from steppo_jax.settings.errors import refuse
-from steppo_jax.text import cloning, source, tables
+from steppo_jax.text import beside, cloning, source, tables
 from steppo_jax.text.environment import OnDevice
 from steppo_jax.text.episodes import Episode, Job, PlaySettings, Tally, play
 from steppo_jax.text.evaluator import TextEvaluator, jobs_of
@@ -45,6 +49,16 @@ class TextPrograms(Programs):
 
     source: Source
     chat: ChatTokenizer
+    watch: Watch = PRINTED  # tells how far a long play is
+    alone: Any = dataclasses.field(
+        init=False, default_factory=threading.RLock
+    )  # one play at a time: the engine and its environments are not shared
+    leaving: threading.Event = dataclasses.field(
+        init=False, default_factory=threading.Event
+    )
+    ahead: list[beside.Begun[Rollout]] = dataclasses.field(
+        init=False, default_factory=list
+    )  # what is played beside the update, at most one
     on_host: ClassVar[bool] = True
 
     # ---- the model -----------------------------------------------------------
@@ -70,6 +84,16 @@ class TextPrograms(Programs):
             decode=self.chat.decode,
         )
 
+    def engine_bytes(self) -> int:
+        """Bytes that the engine holds: the cache of its slots and, where it turns the
+        weights (CPU), a copy of them. What a prefill needs besides is not counted."""
+        lm, policy = self.config.lm, self.learner.policy
+        held = bytes_held(policy, lm.slots, lm.max_prompt + lm.max_new)
+        if jax.default_backend() == "cpu":
+            fresh = jax.eval_shape(self.learner.init, jax.random.key(0))
+            held += self.devices.bytes_on_one(fresh.policy)
+        return held
+
     @functools.cached_property
     def prompter(self) -> Prompter:
         context = self.config.context
@@ -92,6 +116,10 @@ class TextPrograms(Programs):
         tally: Tally | None = None,
     ) -> list[Episode]:
         """Plays jobs with these weights."""
+        with self.alone:
+            return self._play(params, jobs, key, temperature, version, tally)
+
+    def _play(self, params, jobs, key, temperature, version, tally) -> list[Episode]:
         self.engine.refresh(params, version)
         return play(
             self.engine,
@@ -100,8 +128,20 @@ class TextPrograms(Programs):
             jobs,
             key,
             self._play_settings(temperature),
-            tally=tally,
+            self._tell(len(jobs)),
+            tally,
         )
+
+    def _tell(self, total: int) -> Callable[[int], None]:
+        """Told of every finished episode; ends a play that nobody waits for."""
+        told = self.watch.over(total)
+
+        def tell(done: int) -> None:
+            if self.leaving.is_set():
+                raise beside.Abandoned
+            told(done)
+
+        return tell
 
     def _play_settings(self, temperature: float) -> PlaySettings:
         return PlaySettings(
@@ -131,18 +171,44 @@ class TextPrograms(Programs):
         return jax.jit(functools.partial(train_tasks, self.env))
 
     def collect(self, state: LearnerState) -> Rollout:
-        """The episodes of the current iteration."""
+        """The episodes of the current iteration, unless they are being played."""
+        if self.ahead:
+            return self.ahead.pop().result()
+        return self._collect(sampler(state), state.key, int(state.iteration))
+
+    def look_ahead(self, state: LearnerState) -> None:
+        """Begins the next iteration's episodes with a copy of these weights."""
+        if not self.config.rollout.staleness:
+            return
+        params = jax.tree.map(jnp.copy, state.policy)
+        weights = (params, jnp.copy(state.num_updates))
+        after = (jnp.copy(state.key), int(state.iteration) + 1)
+        self.ahead.append(beside.begin(lambda: self._collect(weights, *after)))
+
+    def leave(self) -> None:
+        """Ends what is still being played ahead."""
+        self.leaving.set()
+        while self.ahead:
+            self.ahead.pop().wait()
+        self.leaving.clear()
+
+    def _collect(self, weights, key: jax.Array, iteration: int) -> Rollout:
+        """The episodes of an iteration, by these weights; the engine is not shared."""
+        with self.alone:
+            return self._episodes_of(weights, key, iteration)
+
+    def _episodes_of(self, weights, key: jax.Array, iteration: int) -> Rollout:
         groups, size = self.config.rollout.groups, self.config.rollout.group_size
         traj_N = np.arange(groups * size, dtype=np.int32)
 
         def now(job: str) -> jax.Array:
-            return draws.of_iteration(state.key, job, state.iteration)
+            return draws.of_iteration(key, job, iteration)
 
-        key, version = now("rollout"), int(state.num_updates)
-        jobs = self._jobs(now("tasks"), key, traj_N, traj_N // size)
+        (params, version), play_key = weights, now("rollout")
+        jobs = self._jobs(now("tasks"), play_key, traj_N, traj_N // size)
         temperature = self.config.rollout.temperature
         before, tally = self.engine.counts(), Tally()
-        episodes = self.play(state.policy, jobs, key, temperature, version, tally)
+        episodes = self.play(params, jobs, play_key, temperature, int(version), tally)
         rolled = self._tables(episodes)
         measured = self.engine.counts().since(before) | self._counted(tally)
         return rolled.replace(episodes=Played(tuple(episodes)), measured=measured)
@@ -186,7 +252,7 @@ class TextPrograms(Programs):
         shown = self._demonstrations()
         key = draws.key_of(state.key, "clone")
         return cloning.clone(
-            self.learner.policy, shown, state.policy, key, measure, tell
+            self.learner.policy, shown, state.policy, key, measure, tell, self.watch
         )
 
     def _demonstrations(self) -> cloning.Shown:

@@ -8,7 +8,6 @@ plain LoRA with one rank and one scale for all layers.
 from __future__ import annotations
 
 import dataclasses
-import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -23,9 +22,11 @@ from steppo_jax.models.families import ModelError
 from steppo_jax.models.lora import ATTENTION, COLLECTION, LAYERS, MLP, Variables
 from steppo_jax.weights.files import open_tensors, read_json, write_json
 from steppo_jax.weights.names import Entry, Path, entries
+from steppo_jax.weights.tree import real
 
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
+MOST_ALPHA = 1e30  # fits float32 with room for a rank below
 THEIRS = {
     "query": "q_proj",
     "key": "k_proj",
@@ -110,6 +111,11 @@ def load(
     """
     document = read_json(folder / CONFIG, "the folder of a PEFT adapter")
     _check_plain(document, folder)
+    if document["r"] > config.width:
+        raise ModelError(
+            f"{folder / CONFIG}: r={document['r']} is more than the {config.width} "
+            "channels of this base model; restore the file"
+        )
     targeted = _targeted(document, config, folder)
     config = dataclasses.replace(
         config,
@@ -131,7 +137,8 @@ def load(
                         f"{folder / TENSORS} has no tensor {name}; use an adapter of "
                         "this base model"
                     )
-                value = file.get_tensor(name).T.astype(np.float32)
+                where = f"{folder / TENSORS}: {name}"
+                value = real(file.get_tensor(name).T, jnp.float32, where)
                 if value.shape != shape:
                     raise ModelError(
                         f"{folder / TENSORS}: {name} has shape {value.shape[::-1]}, "
@@ -187,7 +194,7 @@ def _check_plain(document: Mapping[str, Any], folder: pathlib.Path) -> None:
     if type(rank) is not int or rank < 1:
         raise ModelError(f"{folder / CONFIG}: r={rank!r} is no rank; restore the file")
     number = isinstance(alpha, int | float) and not isinstance(alpha, bool)
-    if not number or not math.isfinite(alpha):
+    if not number or not abs(alpha) < MOST_ALPHA:
         raise ModelError(
             f"{folder / CONFIG}: lora_alpha={alpha!r} is no number; restore the file"
         )

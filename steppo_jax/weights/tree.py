@@ -78,7 +78,7 @@ def _placed(
     """One parameter, on its devices."""
 
     def part(index: Index) -> np.ndarray:
-        return _real(entry.read(stored, index), dtype, f"{source}: {entry.theirs}")
+        return real(entry.read(stored, index), dtype, f"{source}: {entry.theirs}")
 
     if sharding is None:
         return jnp.asarray(part(tuple(slice(None) for _ in entry.our_shape)))
@@ -86,7 +86,7 @@ def _placed(
     return jax.make_array_from_callback(entry.our_shape, where, part)
 
 
-def _real(value: np.ndarray, dtype: jnp.dtype, name: str) -> np.ndarray:
+def real(value: np.ndarray, dtype: jnp.dtype, name: str) -> np.ndarray:
     """`value` in `dtype`. Raises ModelError unless all of it is a finite number."""
     if not jnp.issubdtype(value.dtype, jnp.floating):
         raise ModelError(

@@ -95,9 +95,9 @@ def test_the_jobs_do_what_they_are_named_for(tiny):
 
 FAKE = """
     import json, sys
-    folder = sys.argv[2]
+    folder = sys.argv[3]  # after -m and the script
     config = json.load(open(folder + "/config.json"))
-    print(json.dumps({"torch": "0", "given": sys.argv[3:], **config}), flush=True)
+    print(json.dumps({"torch": "0", "given": sys.argv[4:], **config}), flush=True)
     for line in sys.stdin:
         print(json.dumps({"wall": 100.0, "cpu": len(line)}), flush=True)
 """
@@ -140,7 +140,7 @@ def test_what_is_no_model_or_no_peer_is_refused(tmp_path):
     with pytest.raises(Refused, match="the folder of a checkpoint"):
         sizes.load(str(tmp_path / "none"), "float32")
     with pytest.raises(Refused, match="a Python with torch and transformers"):
-        peer.Peer("/bin/false", tmp_path)
+        peer.Peer("/bin/false", "peer_model", tmp_path)
 
 
 def test_the_parts_of_a_language_models_run_are_refused():

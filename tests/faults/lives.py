@@ -8,30 +8,24 @@ from __future__ import annotations
 import os
 import pathlib
 import sys
+import tempfile
 import traceback
 
 import jax
 
-from configs import household
-from steppo_jax import settings, train
+from steppo_jax import train
 from steppo_jax.errors import Refused
 from tests.faults.phases import Board, told
 
 REFUSED, DEFECT = 2, 70
-
-
-def config(iterations: int, *changes: str):
-    """A smoke run on one device that evaluates now and then."""
-    words = ("steppo", "smoke", f"iterations={iterations}", "devices=1", *changes)
-    made = household.get_config(",".join(words))
-    settings.check(made)
-    return made
+TEMPORARY = "tmp"  # beside the log: what a run puts where temporary files go
 
 
 def start(what, workdir: pathlib.Path, log: pathlib.Path, board: Board, cache) -> int:
     """Forks a process that trains in `workdir`; returns its id."""
     board.clear()
-    log.parent.mkdir(parents=True, exist_ok=True)
+    beside = log.parent / TEMPORARY
+    beside.mkdir(parents=True, exist_ok=True)
     child = os.fork()
     if child:
         return child
@@ -41,6 +35,7 @@ def start(what, workdir: pathlib.Path, log: pathlib.Path, board: Board, cache) -
         os.dup2(out, 1)
         os.dup2(out, 2)
         sys.stdout.reconfigure(line_buffering=True)
+        os.environ["TMPDIR"] = tempfile.tempdir = str(beside)
         # The platform by name: with a missing GPU jax would look for one first.
         jax.config.update("jax_platforms", "cpu")
         jax.config.update("jax_num_cpu_devices", 1)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from steppo_jax import programs, report, train
 from steppo_jax.checkpoint import Checkpoints
+from steppo_jax.text.programs import TextPrograms
 
 PHASES = ("start", "rollout", "update", "checkpoint", "evaluation", "report")
 
@@ -65,6 +66,7 @@ def told(board: Board) -> Iterator[None]:
         (train.Loop, "evaluate", telling("evaluation", train.Loop.evaluate)),
         (Checkpoints, "save", telling("checkpoint", Checkpoints.save)),
         (report, "write", telling("report", report.write)),
+        (TextPrograms, "collect", telling("rollout", TextPrograms.collect)),
     )
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in changes]
     for owner, name, new in changes:

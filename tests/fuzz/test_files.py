@@ -4,7 +4,7 @@ A file that is read is read again by whoever uses it; nothing outside the folder
 was given changes.
 """
 
-import contextlib
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -12,7 +12,8 @@ import tempfile
 
 import numpy as np
 import pytest
-from hypothesis import given
+from flax import traverse_util
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from configs import household
@@ -28,17 +29,18 @@ from steppo_jax import (
 from steppo_jax.chat import gguf_tokenizer
 from steppo_jax.chat import tokenizer as chat
 from steppo_jax.errors import Refused
-from steppo_jax.weights import gguf_file, huggingface
+from steppo_jax.weights import gguf_file, huggingface, peft
 from tests.chat.make_reference import FOLDER as CHAT
 from tests.chat.test_gguf_tokenizer import write as write_tokenizer
 from tests.fuzz import mutated
+from tests.fuzz.places import Place, only_refusals
 from tests.fuzz.tier import inputs
 from tests.weights.test_gguf_file import gguf_name
 from tests.weights.test_gguf_file import write as write_gguf
 from tests.weights.test_huggingface import write_checkpoint
 
-PLACE = pathlib.Path(tempfile.mkdtemp(prefix="fuzz"))
-OUTSIDE, INSIDE = PLACE, PLACE / "run" / "inner"
+PLACE = Place(pathlib.Path(tempfile.mkdtemp(prefix="fuzz")))
+INSIDE, only_inside, put = PLACE.inside, PLACE.only_inside, PLACE.put
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,35 +48,8 @@ def _gone_afterwards():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(provenance, "git_commit", lambda: None)  # a process each
         yield
-    shutil.rmtree(PLACE, ignore_errors=True)
+    shutil.rmtree(PLACE.around, ignore_errors=True)
 
-
-@contextlib.contextmanager
-def only_refusals():
-    """Refused is one line and fine; any other error fails the test."""
-    try:
-        yield
-    except Refused as error:
-        assert "\n" not in str(error) and len(str(error)) < 1000
-
-
-@contextlib.contextmanager
-def only_inside():
-    """Nothing but INSIDE changes."""
-    shutil.rmtree(INSIDE, ignore_errors=True)
-    INSIDE.mkdir(parents=True)
-    before = outside()
-    yield
-    assert outside() == before
-
-
-def outside() -> dict[str, str]:
-    found = mutated.listing(OUTSIDE)
-    return {k: v for k, v in found.items() if not k.startswith("run/inner/")}
-
-
-(OUTSIDE / "run").mkdir()
-(OUTSIDE / "run" / "outside").write_text("as it was")
 
 RECORD = {
     "config": household.get_config().to_dict(),
@@ -162,11 +137,6 @@ MODEL_CONFIG = json.loads(MODEL["config.json"])
 HEADER = 8 + int.from_bytes(MODEL[huggingface.ONE][:8], "little")
 
 
-def put(files: dict[str, bytes]) -> None:
-    for name, data in files.items():
-        (INSIDE / name).write_bytes(data)
-
-
 @inputs(150)
 @given(mutated.of_either(MODEL_CONFIG))
 def test_model_configurations(data):
@@ -197,6 +167,55 @@ def test_shard_indices_stay_in_their_folder(name, other):
             put(MODEL | {huggingface.INDEX: data})
             with only_refusals():
                 huggingface.load(INSIDE)
+
+
+def adapter() -> dict[str, bytes]:
+    """File → content of adapters of rank 2 for every layer of that llama."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        for file, data in MODEL.items():
+            (folder / file).write_bytes(data)
+        base, _ = huggingface.load(folder)
+        ranked = dataclasses.replace(
+            base, lora_rank=2, lora_alpha=4.0, lora_layers="all"
+        )
+        flat = {}
+        for entry in peft._adapted(ranked):
+            shapes = peft._shapes(entry, 2)
+            for path, shape in zip(peft._factors(entry).values(), shapes):
+                flat[path] = np.ones(shape, np.float32)
+        out = folder / "adapter"
+        nested = traverse_util.unflatten_dict(flat)
+        peft.save(out, ranked, {peft.COLLECTION: nested}, "base")
+        return {p.name: p.read_bytes() for p in out.iterdir()} | {"base": base}
+
+
+ADAPTER = adapter()
+BASE = ADAPTER.pop("base")
+ADAPTER_CONFIG = json.loads(ADAPTER[peft.CONFIG])
+ADAPTER_HEADER = 8 + int.from_bytes(ADAPTER[peft.TENSORS][:8], "little")
+
+
+@inputs(100)
+@given(
+    st.one_of(
+        st.tuples(st.just(peft.CONFIG), mutated.of_either(ADAPTER_CONFIG)),
+        st.tuples(
+            st.just(peft.TENSORS),
+            mutated.of_bytes(ADAPTER[peft.TENSORS][:ADAPTER_HEADER]).map(
+                lambda x: x + ADAPTER[peft.TENSORS][ADAPTER_HEADER:]
+            ),
+        ),
+    )
+)
+@example((peft.CONFIG, json.dumps(ADAPTER_CONFIG | {"r": 10**30}).encode()))
+@example((peft.CONFIG, json.dumps(ADAPTER_CONFIG | {"lora_alpha": 10**400}).encode()))
+def test_adapters(changed):
+    name, data = changed
+    with only_inside():
+        put(ADAPTER | {name: data})
+        with only_refusals():
+            peft.load(INSIDE, BASE)
 
 
 def gguf_bytes(write, *args) -> bytes:
@@ -276,9 +295,25 @@ def test_whole_files_are_read():
         chat.load(INSIDE)
         put({"words.gguf": GGUF_WORDS, run_record.FILE: json.dumps(RECORD).encode()})
         gguf_tokenizer.load(INSIDE / "words.gguf")
+        put(ADAPTER)
+        assert peft.load(INSIDE, BASE)[0].lora_rank == 2
         settings.check(run_record.load(INSIDE)[0])
         put({metrics.FILE: lines(METRICS)})
         assert len(metrics.read(INSIDE)) == 1
+
+
+def test_adapters_that_are_no_finite_floats_or_too_large_are_refused():
+    with only_inside():
+        put(ADAPTER | {peft.TENSORS: ADAPTER[peft.TENSORS][:-4] + b"\0\0\xc0\x7f"})
+        with pytest.raises(Refused, match="not finite"):
+            peft.load(INSIDE, BASE)
+        header = ADAPTER[peft.TENSORS].replace(b'"F32"', b'"I32"')
+        put(ADAPTER | {peft.TENSORS: header})
+        with pytest.raises(Refused, match="int32, not real numbers"):
+            peft.load(INSIDE, BASE)
+        put(ADAPTER | {peft.CONFIG: json.dumps(ADAPTER_CONFIG | {"r": 10**6}).encode()})
+        with pytest.raises(Refused, match="channels of this base model"):
+            peft.load(INSIDE, BASE)
 
 
 def test_a_checkpoint_with_numbers_that_are_not_finite_is_refused():

@@ -33,6 +33,7 @@ FREE: dict[str, tuple] = {
     "objective.aggregate": objective.AGGREGATES,
     "objective.dual_clip": (None, 3.0),
     "objective.entropy_coef": (0.0, 0.01),
+    "objective.behaviour_cap": (None, 2.0),
     "kl": (None, *itertools.product(objective.KL_KINDS, KL_PLACES)),
 }
 SMALL = {

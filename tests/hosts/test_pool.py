@@ -134,7 +134,7 @@ def test_closing_leaves_no_process(pool):
     assert all(until_gone(pid) for pid in pids)
 
 
-def test_a_killed_run_leaves_no_process():
+def test_a_killed_run_leaves_neither_process_nor_folder():
     program = """
 import sys, time
 from steppo_jax.hosts.pool import Limits, Pool
@@ -145,17 +145,20 @@ assert pool.poll(20.0)
 pool.step(0, "child")
 (seen,) = pool.poll(20.0)
 pool.step(0, "hang")  # it will not look at its pipe before that ends
-print(pool.processes()[0], seen.info["child"], flush=True)
+print(pool.processes()[0], seen.info["child"], pool._folder, flush=True)
 time.sleep(60)
 """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     run = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment
     )
-    pids = [int(x) for x in run.stdout.readline().split()]
+    *words, folder = run.stdout.readline().split()
+    pids = [int(x) for x in words]
+    assert pathlib.Path(folder.decode()).is_dir()
     run.kill()
     run.wait()
     assert len(pids) == 2 and all(until_gone(pid) for pid in pids)
+    assert not pathlib.Path(folder.decode()).exists()
 
 
 def test_a_worker_knows_few_of_the_runs_variables(pool, monkeypatch):

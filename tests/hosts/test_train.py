@@ -10,7 +10,7 @@ import pytest
 from absl import flags
 
 from experiments import devices
-from steppo_jax import assembly, records, settings, train
+from steppo_jax import assembly, memory, records, settings, train
 from tests import entry_points
 from tests.hosts import corridor_config
 from tests.text import tiny
@@ -122,6 +122,20 @@ def test_killed_workers_change_nothing_but_the_counts(p, tmp_path, monkeypatch):
     assert others(wild) == others(calm)
     for a, b in zip(arrays(p, wild), arrays(p, calm), strict=True):
         assert np.array_equal(a, b)
+
+
+def test_what_the_engine_holds_is_in_the_estimate(p, monkeypatch):
+    cache = sum(x.nbytes for x in jax.tree.leaves(p.engine._device))
+    fresh = jax.eval_shape(p.learner.init, jax.random.key(0))
+    turned = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(fresh.policy))
+    assert cache > 0 and p.engine_bytes() == cache + turned
+    found = memory.Estimate(1, memory.state_bytes(p) + p.engine_bytes(), 1)
+    assert memory.estimate(p).rollout == found.rollout
+    monkeypatch.setattr(memory, "estimate", lambda p: found)
+    monkeypatch.setattr(memory, "state_bytes", lambda p: 0)
+    monkeypatch.setattr(memory, "free", lambda device: found.rollout - 1)
+    with pytest.raises(memory.TooLarge, match=r"the rollout needs .*lm.slots"):
+        memory.check(p)
 
 
 def test_the_expert_is_cloned(p):

@@ -44,11 +44,15 @@ def environment(policy: str = "append", turns: int | None = None, **changes):
     return context.wrap(dataclasses.replace(toy.ENV, **changes), policy, turns)
 
 
+def sampler(env):
+    """Parameters of the policy that speaks in `played`."""
+    place = jnp.zeros((1, 1), jnp.int32)
+    return Policy(decoder(env)).init(jax.random.key(0), place, place, place + 1)
+
+
 def played(env):
     """8 episodes with rewards that differ between steps."""
-    policy = Policy(decoder(env))
-    place = jnp.zeros((1, 1), jnp.int32)
-    params = policy.init(jax.random.key(0), place, place, place + 1)
+    policy, params = Policy(decoder(env)), sampler(env)
     id_N = jnp.arange(8, dtype=jnp.int32)
     play = RolloutSettings(env.max_steps, env.on_time_limit)
     speak = policy_speaks(policy, params, env, play)

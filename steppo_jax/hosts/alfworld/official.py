@@ -14,6 +14,7 @@ import pathlib
 import re
 from typing import Any
 
+from steppo_jax.errors import Refused
 from steppo_jax.hosts.alfworld.expert import Goal
 from steppo_jax.hosts.requirements import Missing
 
@@ -21,6 +22,8 @@ FOLDERS = {"train": "train", "seen": "valid_seen", "unseen": "valid_unseen"}
 SIZES = {"train": 3553, "seen": 140, "unseen": 134}  # as the paper counts them
 TASK = re.compile(r"Your task is to: (?P<task>[^\"\\]*?)\.?\"")
 MARKUP = re.compile(r"[{}#|\[\]\"\\]")  # of the grammar
+# What reading a file of another form raises.
+WRONG = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 DOWNLOAD = (
     "download the files with alfworld-download and set ALFWORLD_DATA to their folder, "
     "or set --config.env.variant=generated"
@@ -48,7 +51,7 @@ def _words(path: pathlib.Path) -> set[str]:
 def game(path: pathlib.Path) -> dict[str, Any]:
     """Task and PDDL of a file, and its goal from the traj_data.json beside it.
 
-    ValueError for one that is no game.
+    Raises Refused for one that is no game.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -56,7 +59,7 @@ def game(path: pathlib.Path) -> dict[str, Any]:
         beside = path.with_name("traj_data.json").read_text(encoding="utf-8")
         about = json.loads(beside)
         wanted = about["pddl_params"]
-        return {
+        found = {
             "goal": Goal(
                 about["task_type"],
                 wanted["object_target"],
@@ -67,5 +70,10 @@ def game(path: pathlib.Path) -> dict[str, Any]:
             "pddl_domain": data["pddl_domain"],
             "pddl_problem": data["pddl_problem"],
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no ALFWorld game: {error!r}") from None
+        texts = [*found.values(), *vars(found["goal"]).values()]
+        if not all(isinstance(text, str | Goal) for text in texts):
+            raise TypeError("a field that is no text")
+        return found
+    except WRONG as error:
+        says = " ".join(repr(error).split())[:200]
+        raise Refused(f"{path} is no ALFWorld game: {says}; restore it") from None

@@ -58,7 +58,7 @@ class Domain:
     @functools.cached_property
     def bm25(self) -> Bm25:
         if self.folder is not None and (self.folder / BM25).is_dir():
-            return Bm25.load(self.folder / BM25, self.key)
+            return Bm25.load(self.folder / BM25, self.key, len(self.passages))
         return Bm25(self.texts())
 
     @property

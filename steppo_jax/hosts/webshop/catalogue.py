@@ -147,7 +147,10 @@ def human_goals(
     """
     goals = []
     for asin, product in products.items():
-        for place, record in enumerate(instructions.get(asin) or []):
+        given = instructions.get(asin) or []
+        if not isinstance(given, list):
+            raise Refused(f"instructions of {asin}: need a list, not {given!r:.60}")
+        for place, record in enumerate(given):
             where = f"instruction {place} of {asin}"
             if not isinstance(record, dict):
                 raise Refused(f"{where}: needs an object, not {record!r:.60}")

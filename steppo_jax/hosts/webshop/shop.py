@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import pathlib
 import random
 from collections.abc import Mapping
@@ -48,7 +49,8 @@ class Shop:
     @functools.cached_property
     def _bm25(self) -> Bm25:
         if isinstance(self.products, store.Stored):
-            return Bm25.load(self.products.path.parent / BM25, self.products.key)
+            folder = self.products.path.parent / BM25
+            return Bm25.load(folder, self.products.key, len(self.products))
         return Bm25(product.document for product in self.products.values())
 
     @functools.cached_property
@@ -127,15 +129,17 @@ def goal_of_row(
     where: str, row: records.Record, products: Mapping[str, Product]
 ) -> Goal | None:
     """The goal of a row; None if its product is not in the catalogue."""
-    truth = (row.get("reward_model") or {}).get("ground_truth")
+    model = row.get("reward_model")
+    truth = model.get("ground_truth") if isinstance(model, dict) else None
     if not isinstance(truth, dict):
         raise Refused(f"{where}: 'reward_model.ground_truth' must be an object")
     product = products.get(records.text(truth, "asin", where))
     options = truth.get("goal_options") or []
     upper = truth.get("price_upper")
-    if not isinstance(upper, int | float):
+    number = isinstance(upper, int | float) and not isinstance(upper, bool)
+    if not number or math.isnan(upper):
         raise Refused(f"{where}: 'price_upper' must be a number, not {upper!r:.60}")
-    if not all(
+    if not isinstance(options, list) or not all(
         isinstance(o, dict) and isinstance(o.get("value"), str) for o in options
     ):
         raise Refused(f"{where}: 'goal_options' must be objects with a 'value'")

@@ -20,6 +20,9 @@ from steppo_jax.hosts.webshop.catalogue import Product
 
 LINES, INDEX = "products.jsonl", "products.index.json"
 MOST_CACHED = 4096  # products
+# Fields of a product that no other check reads.
+TEXTS = ("asin", "title", "query", "product_category", "description", "price_tag")
+FORM = dict.fromkeys(TEXTS, str) | {"price": float}
 
 
 def write(folder: pathlib.Path, products: Mapping[str, Product]) -> None:
@@ -79,6 +82,8 @@ class Stored(Mapping[str, Product]):
 
     def _read(self, asin: str, start: int) -> Product:
         line, size = b"", 1 << 14
+        if type(start) is not int or not 0 <= start < 2**62:
+            raise Refused(f"{self.path.with_name(INDEX)}: {asin} begins nowhere")
         while not line.endswith(b"\n") and size <= 2 * records.MOST_LINE:
             line = os.pread(self._file.fileno(), size, start).partition(b"\n")
             line, size = line[0] + line[1], size * 4
@@ -86,6 +91,12 @@ class Stored(Mapping[str, Product]):
             value = json.loads(line)
             tuples = {name: tuple(value[name]) for name in ("bullets", "attributes")}
             options = {name: tuple(v) for name, v in value["options"].items()}
-            return Product(**value | tuples | {"options": options})
+            product = Product(**value | tuples | {"options": options})
+            if not all(type(getattr(product, n)) is t for n, t in FORM.items()):
+                raise TypeError
+            listed = (product.bullets, product.attributes, *product.options.values())
+            if not all(isinstance(text, str) for texts in listed for text in texts):
+                raise TypeError
+            return product
         except (ValueError, TypeError, KeyError, AttributeError):
             raise Refused(f"{self.path}: the line of {asin} is damaged") from None
