@@ -3,11 +3,12 @@
     python -m tests.gateway.soak --out=DIR --harnesses=64 --seconds=300
     python -m tests.gateway.soak --out=DIR --harnesses=16 --seconds=120 --kills=5
 
-A gateway process serves a random two-layer model and learns from the episodes. Every
-harness is a process that plays corridors of its own making and writes what was
-acknowledged to it, with fsync, into DIR/acknowledged/N. With --kills the gateway is
-killed -9 and restarted and a harness is killed now and then. At the end every
-acknowledged step must be in the record exactly once, with the same text.
+A gateway process serves a random two-layer model and learns from the episodes; with
+--made_up its engine makes up ids at once and nobody learns: the gateway alone is
+measured. Every harness is a process that plays episodes of its own and writes what
+was acknowledged to it, with fsync, into DIR/acknowledged. With --kills the gateway is
+killed -9 and restarted, and a harness, at random. Every acknowledged step
+must be in the record exactly once, with the same text, at the end.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ import time
 import httpx2
 import psutil
 
-from steppo_jax.gateway import journal
-from steppo_jax.gateway.run import FILE
+from tests.gateway import made_up_engine
 
 STEPS = 3
+RECORD = "run/gateway/steps.jsonl"
 
 
 def harness(url: str, number: int, out: pathlib.Path, until: float) -> None:
@@ -75,8 +76,11 @@ def harness(url: str, number: int, out: pathlib.Path, until: float) -> None:
         ask("POST", f"{at}/close", end, "close")
 
 
-def serve(out: pathlib.Path, port: int) -> None:
+def serve(out: pathlib.Path, port: int, made_up: bool) -> None:
     """The gateway process: an endless run of the toy model."""
+    if made_up:
+        made_up_engine.serve(out / RECORD, port, STEPS)
+        return
     from steppo_jax.gateway import run
     from tests.gateway import made
     from tests.text import tiny
@@ -97,6 +101,7 @@ def main() -> None:
     flags.add_argument("--harnesses", type=int, default=64)
     flags.add_argument("--seconds", type=float, default=600)
     flags.add_argument("--kills", type=int, default=0)
+    flags.add_argument("--made_up", action="store_true")
     flags.add_argument("--port", type=int, default=8123)
     flags.add_argument("--role", default="all")
     flags.add_argument("--number", type=int, default=0)
@@ -106,7 +111,7 @@ def main() -> None:
     told = out / "acknowledged"
     told.mkdir(parents=True, exist_ok=True)
     if given.role == "gateway":
-        serve(out, given.port)
+        serve(out, given.port, given.made_up)
         return
     if given.role == "harness":
         harness(url, given.number, told, given.until)
@@ -116,6 +121,7 @@ def main() -> None:
         log = (out / f"{role}.log").open("a")
         command = [sys.executable, "-m", "tests.gateway.soak", f"--out={out}"]
         command += [f"--port={given.port}", f"--role={role}", *more]
+        command += ["--made_up"] * given.made_up
         return subprocess.Popen(command, stdout=log, stderr=log)
 
     def status() -> dict | None:
@@ -178,9 +184,11 @@ def main() -> None:
 
 def judge(out: pathlib.Path) -> dict:
     """What was acknowledged against what is recorded."""
+    from steppo_jax.gateway import journal
+
     recorded, calls, beside = {}, collections.Counter(), []
     seen: collections.Counter[str] = collections.Counter()
-    for event in journal.read(out / "run" / FILE):
+    for event in journal.read(out / RECORD):
         if event["e"] == "step":
             place = (event["id"], seen[event["id"]])
             seen[event["id"]] += 1
