@@ -2,7 +2,8 @@
 # The long tier of the robustness tests: scripts/soak.sh [DIR]
 # Kills a training on the device and one in worker processes KILLS times each, watches
 # both for MINUTES for anything that grows, stops and kills one of two processes PAIRS
-# times each, feeds INPUTS mutated inputs to each fuzz test. Most of a day on two cores; each part can be made smaller:
+# times each, feeds INPUTS mutated inputs to each fuzz test. Most of a day on two cores;
+# each part can be made smaller:
 # KILLS=20 MINUTES=10 INPUTS=500 scripts/soak.sh (INPUTS=0: none)
 set -euo pipefail
 
