@@ -26,6 +26,14 @@ BEFORE = {"lanes": 1}  # of runs from before the field existed
 LEAVES = ("checkpoints", "metrics.jsonl", "eval")  # what only a run makes
 
 
+def _holds(path: pathlib.Path) -> bool:
+    """Whether there is a file, or a folder that is not empty.
+
+    A run that was refused before it began leaves the folder of its checkpoints, empty.
+    """
+    return any(path.iterdir()) if path.is_dir() else path.exists()
+
+
 class WorkdirError(Refused):
     """A run folder that cannot be written, is in use, or belongs to another run."""
 
@@ -166,7 +174,7 @@ class Run:
             raise
 
     def _begin(self) -> None:
-        left = [name for name in LEAVES if (self.workdir / name).exists()]
+        left = [name for name in LEAVES if _holds(self.workdir / name)]
         if left:
             raise WorkdirError(
                 f"workdir {self.workdir} has {', '.join(left)} of a run but no {FILE}; "

@@ -8,6 +8,7 @@ import pytest
 
 from configs import household
 from steppo_jax import provenance, records, run_record
+from steppo_jax.errors import Refused
 from steppo_jax.run_record import Run, WorkdirError
 
 
@@ -143,10 +144,23 @@ def test_a_damaged_record_is_refused_in_one_line(tmp_path, text):
 
 
 def test_leftovers_of_a_run_without_its_record_are_refused(tmp_path):
-    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "0").mkdir(parents=True)
     with pytest.raises(WorkdirError, match="has checkpoints of a run but no config"):
         Run(tmp_path, household.get_config(), "1")
     assert not (tmp_path / run_record.FILE).exists()
+
+
+def test_a_run_that_could_not_begin_leaves_the_folder_free(tmp_path):
+    (tmp_path / "checkpoints").mkdir()  # made before its size was known
+
+    def too_large():
+        raise Refused("too large")
+
+    with Run(tmp_path, household.get_config(), "1") as run:
+        with pytest.raises(Refused):
+            run.unless_refused(too_large)
+    with Run(tmp_path, household.get_config("ppo"), "1") as run:
+        assert not run.resumed
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
