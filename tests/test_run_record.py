@@ -156,9 +156,8 @@ def test_a_run_that_could_not_begin_leaves_the_folder_free(tmp_path):
     def too_large():
         raise Refused("too large")
 
-    with Run(tmp_path, household.get_config(), "1") as run:
-        with pytest.raises(Refused):
-            run.unless_refused(too_large)
+    with Run(tmp_path, household.get_config(), "1") as run, pytest.raises(Refused):
+        run.unless_refused(too_large)
     with Run(tmp_path, household.get_config("ppo"), "1") as run:
         assert not run.resumed
 
