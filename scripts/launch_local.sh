@@ -8,7 +8,7 @@
 # One process drives all GPUs of a machine as well (README); several of them are for
 # trying what a pod does. N has to divide the devices of the mesh; GPUs are shared out
 # in order. Lines of process 0 are shown, the others write to DIR/process_I.log. SIGTERM
-# goes to process 0, which stops all of them. PORT=8476 may be set.
+# goes to process 0, which stops all of them. PORT=8476 may be set. Needs bash 5.1.
 set -euo pipefail
 
 if [[ $# -lt 2 || ! "$1" =~ ^[1-9][0-9]*$ ]]; then
@@ -56,31 +56,27 @@ for ((i = 0; i < count; i++)); do
   fi
   ids+=($!)
 done
-woken=
-trap 'woken=1; kill -TERM "${ids[0]}" 2>/dev/null || true' TERM
+trap 'kill -TERM "${ids[0]}" 2>/dev/null || true' TERM
 
 # The first failure decides; those that wait for a lost one get half a minute.
-code=0 killer=
-while [[ -n "$(jobs -rp)" ]]; do
-  one=0
-  wait -n "${ids[@]}" || one=$?
-  if [[ -n "$woken" ]]; then
-    woken=  # by the trap: nobody has ended
-  elif ((one && !code)); then
+code=0 ended=0 killer=
+while ((ended < count)); do
+  one=0 who=
+  wait -n -p who || one=$?
+  if [[ -z "${who:-}" ]]; then
+    continue  # the trap woke us: nobody has ended
+  fi
+  ended=$((ended + 1))
+  if ((one && !code)); then
     code=$one
     (sleep 30; kill -KILL "${ids[@]}") >/dev/null 2>&1 &
     killer=$!
-    disown
+    disown "$killer"
   fi
 done
 if [[ -n "$killer" ]]; then
   kill "$killer" 2>/dev/null || true
 fi
-for id in "${ids[@]}"; do
-  one=0
-  wait "$id" || one=$?
-  code=$((code ? code : one))
-done
 if ((code && code != 143)); then
   echo "error: a process ended with $code; see above and $workdir/process_*.log, then run the same command again: it goes on from the last complete checkpoint" >&2
 fi

@@ -139,7 +139,7 @@ def test_two_processes_are_as_good_as_one(tmp_path):
     port = bare.free_port()
     both = [start(tmp_path / "two", port, i) for i in range(2)]
     try:
-        deadline = time.monotonic() + 500
+        deadline = time.monotonic() + 900
         while not kills.lines(tmp_path / "two"):
             ended = [x for x in both if x.poll() is not None]
             assert not ended, ended[0].communicate()[0]
