@@ -1,4 +1,4 @@
-"""A gateway whose engine makes up ids, and a trainer that only takes what is complete."""
+"""A gateway whose engine makes up ids, and a trainer that takes what is complete."""
 
 from __future__ import annotations
 
