@@ -93,6 +93,7 @@ class Calls:
     ):
         self.chat, self.serving, self.pool, self._key = chat, serving, pool, key
         self._longest, self.temperature, self.max_new = longest, temperature, max_new
+        _draws(key, 0, 0, 0)  # compiled before anybody waits for it
         self._turns: dict[str, asyncio.Lock] = {}
         self._running: set[asyncio.Task] = set()
         self.seconds = {"total": 0.0, "engine": 0.0, "calls": 0}

@@ -8,7 +8,7 @@ A gateway process serves a random two-layer model and learns from the episodes; 
 measured. Every harness is a process that plays episodes of its own and writes what
 was acknowledged to it, with fsync, into DIR/acknowledged. With --kills the gateway is
 killed -9 and restarted, and a harness, at random; with --soon all ends after that.
-At the end every acknowledged step must be in the record exactly once, the text the same.
+At the end every acknowledged step must be in the record once, with the same text.
 """
 
 from __future__ import annotations
