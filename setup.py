@@ -55,6 +55,7 @@ EXTRAS = {
     "lm": LM,
     "data": DATA,
     "peer": ["torch>=2.6", "transformers>=5"],  # what the benchmark stands beside
+    "tunix": ["google-tunix>=0.1.7,<0.2"],  # the same; it brings a jax of its own
     "test": [
         *LM,
         *DATA,

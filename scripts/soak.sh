@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # The long tier of the robustness tests: scripts/soak.sh [DIR]
 # Kills a training on the device and one in worker processes KILLS times each, watches
-# both for MINUTES for anything that grows, feeds INPUTS mutated inputs to each fuzz
-# test. Most of a day on two cores; each part can be made smaller:
+# both for MINUTES for anything that grows, stops and kills one of two processes PAIRS
+# times each, feeds INPUTS mutated inputs to each fuzz test. Most of a day on two cores;
+# each part can be made smaller:
 # KILLS=20 MINUTES=10 INPUTS=500 scripts/soak.sh (INPUTS=0: none)
 set -euo pipefail
 
@@ -30,6 +31,12 @@ for run in device host; do
     --kills="${KILLS:-200}" --iterations="${ITERATIONS:-120}" --out="$out/kill_$run"
   part "steady_$run" python -m tests.faults.steady --run="$run" \
     --minutes="${MINUTES:-120}" --out="$out/steady_$run"
+done
+part pairs python -m tests.processes.bare --kills="${PAIRS:-20}" --signals TERM KILL
+for signal in TERM KILL; do  # to one process of two that train
+  rm -rf "$out/two_$signal"
+  part "two_$signal" python -m tests.processes.kills --kills="${PAIRS:-20}" \
+    --signal="$signal" --out="$out/two_$signal"
 done
 if [[ "${INPUTS:=10000}" != 0 ]]; then
   part fuzz env STEPPO_SOAK=1 STEPPO_INPUTS="$INPUTS" \

@@ -19,6 +19,7 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import re
 import sys
 import tempfile
 import traceback
@@ -42,6 +43,12 @@ PATIENCE = {  # seconds
     "heartbeat_timeout_seconds": 60,  # until a silent one counts as lost
     "shutdown_timeout_seconds": 20,  # until all have ended
 }
+
+
+# What jax says, in exceptions of several kinds, where a collective was left alone.
+LOST = re.compile(
+    r"gloo|nccl|coordination service|heartbeat|UNAVAILABLE|DEADLINE_EXCEEDED", re.I
+)
 
 
 class ProcessesError(Refused):
@@ -169,20 +176,20 @@ def leaving_together() -> Iterator[None]:
         return
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
-        _say(
-            f"process {jax.process_index()} of {jax.process_count()} ends: another one "
-            f"is lost ({_line(error)}); start all of them again, the run goes on from "
-            "its last complete checkpoint"
-        )
-        os._exit(1)
     except Refused as error:
         _say(_line(error, most=2000))
         _leave(2)
     except SystemExit as error:
         _leave(error.code if isinstance(error.code, int) else 1)
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        if LOST.search(str(error)):
+            _say(
+                f"process {jax.process_index()} of {jax.process_count()} ends: another "
+                f"one is lost ({_line(error)}); start all of them again, the run goes "
+                "on from its last complete checkpoint"
+            )
+        else:
+            traceback.print_exc()
         sys.stderr.flush()
         os._exit(1)
 

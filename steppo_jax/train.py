@@ -70,6 +70,11 @@ def run(
       SystemExit 143: after SIGTERM, with everything saved.
     """
     settings.check(config)
+    lag = config.gateway.staleness
+    if lag is not None:
+        rule = "rows come from outside, and this run collects its own"
+        remedy = "start it with experiments.gateway, or set --config.gateway.*=None"
+        raise settings.refuse("gateway.staleness", lag, rule, remedy)
     p = assembly.build(config)
     learn(p, workdir, profile=profile, accept_changes=accept_changes)
     processes.together(lambda: processes.is_writer() and _show(workdir))

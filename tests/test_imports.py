@@ -14,16 +14,8 @@ PACKAGE = ROOT / "steppo_jax"
 ROWS = (
     {"structs", "draws", "masked", "parallel", "vocabulary", "errors", "provenance"}
     | {"placement"},
-    {
-        "hlo",
-        "mesh",
-        "processes",
-        "credit",
-        "objective",
-        "intervals",
-        "records",
-        "stored_tree",
-    },
+    {"hlo", "mesh", "processes", "credit", "objective", "intervals", "records"}
+    | {"stored_tree"},
     {"models", "envs", "layout", "packing", "panel_records", "truth", "hosts"},
     {"settings", "official_points", "actor", "learner", "trajectories", "anchors"}
     | {"weights", "engine"},

@@ -51,6 +51,7 @@ OTHER = {
     "model.norm_eps": 1e-5,
     "model.dtype": "bfloat16",
     "model.remat": True,
+    "model.remat_keep": "products",
     "model.attention": "blocks",
     "model.scan_layers": True,
     "model.lora_rank": 4,
@@ -122,6 +123,7 @@ MESH = {"parallel.kind": "mesh"} | {
 }
 WITH = {  # what else must change so that the value is possible
     "context.turns": {"context.policy": "last"},
+    "model.remat_keep": {"model.remat": True},
     "model.positions": {"model.rope_theta": 1e4},
     "model.rope_theta": {"model.positions": "rope"},
     "model.lora_rank": {"model.lora_alpha": 16.0, "model.lora_layers": "mlp"},

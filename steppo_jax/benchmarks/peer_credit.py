@@ -1,10 +1,10 @@
 """Step and token GAE in PyTorch, as the official code goes about them.
 
-Run by an interpreter with torch (benchmarks/peer.py). Written from the description in
-docs/official.md, in our words: rows are scattered into a dense trajectory × step table,
-and a Python loop walks back through its steps, for token GAE through every place of
-every step, with all trajectories at once. Both whiten, both give [B, L] advantages and
-value targets.
+Run by an interpreter with torch (benchmarks/peer.py). The way is the official code's
+(AgentR1/StepPO, core_algos.py; docs/official.md), the words are ours: rows are
+scattered into a dense trajectory × step table, and a Python loop walks back through
+its steps, for token GAE through every place of every step, with all trajectories at
+once. Both whiten, both give [B, L] advantages and value targets.
 """
 
 from __future__ import annotations

@@ -19,6 +19,8 @@ from steppo_jax.models import linear, lora
 from steppo_jax.models.attention import KINDS, attend, causal_mask, whole
 from steppo_jax.models.rope import RopeScaling, rotate
 
+# What rematerialisation need not make again; None is nothing but a block's input.
+KEPT = {"products": jax.checkpoint_policies.dots_with_no_batch_dims_saveable}
 Cache = tuple[tuple[jax.Array, jax.Array], ...]  # per layer: k, v [S, G, C, K]
 
 
@@ -44,6 +46,7 @@ class DecoderConfig:
     dtype: str = "float32"  # of activations and cache; norms and softmax stay float32
     param_dtype: str = "float32"  # of the parameters as they are created
     remat: bool = False  # recompute each block in the backward pass
+    remat_keep: str | None = None  # but not these of it: a name of KEPT
     scan_layers: bool = False  # one compiled block for all layers, weights stacked
     attention: str = "plain"  # of whole sequences: one of attention.KINDS
     lora_rank: int | None = None  # of adapters; None = all weights are trained
@@ -208,7 +211,7 @@ class Decoder(nn.Module):
             self.position_table = nn.Embed(
                 c.max_positions, c.width, embedding_init=init, **c.dtypes
             )
-        block = nn.remat(Block) if c.remat else Block
+        block = _block(c)
         self.blocks = [block(c, name=f"block_{i}") for i in range(c.layers)]
         self.final_norm = nn.RMSNorm(c.norm_eps, **c.dtypes)
 
@@ -254,7 +257,7 @@ class Decoder(nn.Module):
         c = self.config
         each = [dict(block.variables) for block in self.blocks]
         stacked = jax.tree.map(lambda *x: jnp.stack(x), *each)
-        one = (nn.remat(Block) if c.remat else Block)(c, parent=None)
+        one = _block(c)(c, parent=None)
 
         def layer(x_SLD, variables):
             x_SLD, kv = one.apply(variables, x_SLD, position_SL, mask_SLC, None, None)
@@ -269,6 +272,12 @@ class Decoder(nn.Module):
         rows = x_SLD.shape[:-1]
         flat = x_SLD.reshape(-1, x_SLD.shape[-1])
         return linear.times(flat, table_VD, masked.real()).reshape(*rows, -1)
+
+
+def _block(config: DecoderConfig) -> type[Block]:
+    if not config.remat:
+        return Block
+    return nn.remat(Block, policy=KEPT.get(config.remat_keep))
 
 
 def write(cache_SGCK: jax.Array, new_SGLK: jax.Array, place: jax.Array) -> jax.Array:

@@ -6,7 +6,7 @@ program, or `check` refuses the value and says what to do instead.
 """
 
 from steppo_jax.settings.checks import check
-from steppo_jax.settings.errors import ConfigError
+from steppo_jax.settings.errors import ConfigError, refuse
 from steppo_jax.settings.fields import FIELDS, find, flat, from_dict, tree
 from steppo_jax.settings.text import parse, update
 
@@ -18,6 +18,7 @@ __all__ = [
     "flat",
     "from_dict",
     "parse",
+    "refuse",
     "tree",
     "update",
 ]

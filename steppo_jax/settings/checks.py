@@ -184,6 +184,10 @@ def _model(values: Values) -> None:
     user = f"model.positions={positions}"
     needs(values, "model.rope_theta", positions == "rope", user, 10000.0)
     _lora(values)
+    kept = values["model.remat_keep"]
+    if kept is not None and not values["model.remat"]:
+        rule = "model.remat=False makes nothing again"
+        raise refuse("model.remat_keep", kept, rule, "set --config.model.remat=True")
     heads, kv_heads = values["model.heads"], values["model.kv_heads"]
     if heads % kv_heads:
         rule = f"model.heads={heads} is not a multiple of it"

@@ -88,6 +88,7 @@ TREE: dict[str, Any] = {
         "norm_eps": 1e-6,  # added to the mean square inside the norms
         "dtype": "float32",  # of activations and cache, or bfloat16; parameters stay
         "remat": False,  # make activations again in the backward pass: less memory
+        "remat_keep": optional(str),  # products | None: of a block, only its input
         "scan_layers": False,  # one compiled block for all: deep models compile fast
         "attention": "plain",  # blocks | splash (TPU): long sequences without scores
         "lora_rank": optional(int),  # of adapters; None = all weights are trained

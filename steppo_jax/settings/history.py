@@ -24,6 +24,7 @@ ADDED: dict[str, Any] = {
     "model.norm_eps": 1e-6,
     "model.dtype": "float32",
     "model.remat": False,
+    "model.remat_keep": None,
     "model.scan_layers": False,
     "model.attention": "plain",
     "lm.weights": None,

@@ -10,6 +10,7 @@ from typing import Any
 from steppo_jax.credit import KINDS as NORMALISE
 from steppo_jax.envs.context import POLICIES as CONTEXTS
 from steppo_jax.models.attention import KINDS
+from steppo_jax.models.decoder import KEPT
 from steppo_jax.models.lora import LAYERS
 from steppo_jax.objective import AGGREGATES, KL_KINDS, RATIOS
 
@@ -109,6 +110,7 @@ RANGES: dict[str, Range] = {
     "model.norm_eps": above(0),
     "model.dtype": one_of(DTYPES),
     "model.remat": ANY,
+    "model.remat_keep": one_of(tuple(KEPT)),
     "model.scan_layers": ANY,
     "model.attention": one_of(KINDS),
     "lm.weights": Range("must name a folder, file or package", bool),

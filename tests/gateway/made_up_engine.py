@@ -1,4 +1,4 @@
-"""A gateway whose engine makes up ids, and a trainer that takes what is complete."""
+"""A gateway whose engine makes up ids, and a trainer that takes complete groups."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def corridors(folder, *words):
     return found
 
 
-def harness(url: str, task: int, group: int, number: int, policy: str) -> None:
+def harness(url, task, group, number, policy, before_close=lambda: None) -> None:
     """A program that plays a corridor by calls, as the in-process rollout plays it."""
     env = Chatty(max_steps=2).make()
     with httpx2.Client(base_url=url, timeout=60) as client:
@@ -56,6 +56,7 @@ def harness(url: str, task: int, group: int, number: int, policy: str) -> None:
             messages = [*past, *tail, {"role": "user", "content": seen}]
             if over:
                 break
+        before_close()
         end = {"end": "terminated" if over else "truncated"}
         done = client.post(f"{at}/close", json=end | {"outcome": info["outcome"]})
         assert done.status_code == 200, done.text
@@ -150,6 +151,45 @@ def test_a_run_learns_the_same_through_the_gateway(folder, tmp_path):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
+def test_rows_of_older_weights_are_used_and_corrected(folder, tmp_path):
+    """Half of the episodes are played, and closed only when the other half is used."""
+    words = ("gateway.staleness=1", "objective.behaviour_cap=2.0")
+    guards = ("guards.sampler_gap=None", "guards.gap_patience=None")
+    p = assembly.build(corridors(folder, *words, *guards))
+    groups, size = p.config.rollout.groups, p.config.rollout.group_size
+    played, used = threading.Semaphore(0), threading.Event()
+
+    def hold() -> None:
+        played.release()
+        used.wait(60)
+
+    def all_of(url: str, first: int, before_close) -> list[threading.Thread]:
+        each = [n for n in range(first, first + groups) for _ in range(size)]
+        given = [(url, n, n, None, "rebuilt", before_close) for n in each]
+        threads = [threading.Thread(target=harness, args=one) for one in given]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    def feed(url: str) -> None:
+        all_of(url, 0, hold)
+        for _ in range(groups * size):
+            played.acquire(timeout=60)
+        for thread in all_of(url, groups, lambda: None):
+            thread.join()
+        used.set()
+
+    def tell(text: str) -> None:
+        if "http://" in text:
+            url = text.partition(" at ")[2].removesuffix("/v1")
+            threading.Thread(target=feed, args=(url,)).start()
+
+    run.run(p.config, tmp_path, port=0, tell=tell)
+    lines = records.read(tmp_path / "metrics.jsonl")
+    assert [x["data/staleness_max"] for x in lines] == [0, lines[0]["policy/updates"]]
+    assert all(x["policy/behaviour_weight_mean"] > 0 for x in lines)
+
+
 def test_what_the_gateway_cannot_do_is_refused(folder):
     plain = corridor_config.config(folder, method="grpo")
     with pytest.raises(settings.ConfigError, match=r"experiments\.train"):
@@ -167,3 +207,8 @@ def test_what_the_gateway_cannot_do_is_refused(folder):
         server.check_address("0.0.0.0", None)
     server.check_address("::1", None)
     server.check_address("0.0.0.0", "x" * 16)
+
+
+def test_a_run_of_its_own_rows_refuses_a_gateways_config(folder, tmp_path):
+    with pytest.raises(settings.ConfigError, match=r"experiments\.gateway"):
+        train.run(corridors(folder), tmp_path)

@@ -1,6 +1,8 @@
 """Attention without a table of scores gives what the plain one gives."""
 
 import functools
+import math
+import re
 
 import jax
 import jax.numpy as jnp
@@ -63,3 +65,28 @@ def test_the_kernel_refuses_sizes_that_it_cannot_cut():
     q, k, v, segment = given(100, 128)
     with pytest.raises(ValueError, match=r"sequences of 100 places .* use blocks"):
         attention.whole("splash", q, k, v, segment)
+
+
+def largest_array(text: str) -> int:
+    """Numbers in the largest array that a compiled program names."""
+    shapes = re.findall(r"\b[a-z]+\d+\[([\d,]+)\]", text)
+    return max(math.prod(map(int, shape.split(","))) for shape in shapes)
+
+
+def test_no_table_of_scores_in_the_compiled_text(monkeypatch):
+    """Forward and backward: all scores of a sequence are nowhere, in any shape."""
+    monkeypatch.setattr(attention, "QUERIES", 16)
+    q, k, v, segment = given(96, 8)
+    scores = q.shape[0] * q.shape[2] * 96 * 96
+
+    def blocks(q, k, v):
+        return (attention.whole("blocks", q, k, v, segment) ** 2).sum()
+
+    def plain(q, k, v):
+        return (attention.attend(q, k, v, attention.causal_mask(segment)) ** 2).sum()
+
+    def text(run) -> str:
+        return jax.jit(jax.grad(run, (0, 1, 2))).lower(q, k, v).compile().as_text()
+
+    assert largest_array(text(plain)) >= scores
+    assert largest_array(text(blocks)) <= scores / 4

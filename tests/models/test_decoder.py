@@ -207,9 +207,11 @@ def test_the_value_of_a_scaled_critic_is_that_many_times_its_output():
     )
 
 
-@pytest.mark.parametrize("remat", [False, True])
-def test_one_block_for_all_layers_is_the_same_network(remat):
-    roped = dataclasses.replace(VARIANTS["rope"], remat=remat)
+@pytest.mark.parametrize(
+    ("remat", "keep"), [(False, None), (True, None), (True, "products")]
+)
+def test_one_block_for_all_layers_is_the_same_network(remat, keep):
+    roped = dataclasses.replace(VARIANTS["rope"], remat=remat, remat_keep=keep)
     policy, params = policy_and_params(roped)
     looped = Policy(dataclasses.replace(policy.config, scan_layers=True))
     again = looped.init(jax.random.key(0), TOKEN, PLACE, SEGMENT)
@@ -224,3 +226,20 @@ def test_one_block_for_all_layers_is_the_same_network(remat):
 
     for found, wanted in zip(gradient(looped), gradient(policy)):
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_kept_is_not_made_again():
+    def products(**changes) -> int:
+        """Matrix products of a gradient."""
+        config = dataclasses.replace(BASE, **changes)
+        policy, params = policy_and_params(config)
+
+        def loss(params):
+            return (policy.apply(params, TOKEN, PLACE, SEGMENT)[0] ** 2).sum()
+
+        return str(jax.make_jaxpr(jax.grad(loss))(params)).count("dot_general")
+
+    none, some = products(), products(remat=True, remat_keep="products")
+    # Seven linear layers a block, of which the last one's result is in no gradient;
+    # scores are batched products, made again either way.
+    assert none < some < products(remat=True)

@@ -2,9 +2,9 @@
 
     python -m tests.processes.child WORKDIR ITERATIONS [SECONDS]
 
-Alone it has both devices, as one of two it has one. Writes the step of one update of
-plain SGD to WORKDIR/step.npy first. SECONDS are slept before each iteration, so that
-there is time to be killed in.
+Alone it has both devices, as one of two it has one. With STEPPO_POD=full it writes the
+step of one update of plain SGD to WORKDIR/step.npy first. SECONDS are slept before each
+iteration, so that there is time to be killed in.
 """
 
 from __future__ import annotations
@@ -41,6 +41,14 @@ def step_of_one_update(mesh: Mesh) -> np.ndarray:
         return layouts.step_of(mesh.to_host(state), mesh.to_host(after))
 
 
+def _after(seconds: float, call):
+    def later(*args):
+        time.sleep(seconds)
+        return call(*args)
+
+    return later
+
+
 def programs(mesh: Mesh, iterations: int):
     from tests import test_mesh_run
 
@@ -48,21 +56,23 @@ def programs(mesh: Mesh, iterations: int):
     return test_mesh_run.made(mesh, words)
 
 
-def main(
-    workdir: pathlib.Path, iterations: int, seconds: float = 0, step: bool = True
-) -> None:
+def full() -> bool:
+    """Whether the long form of the tests is wanted."""
+    return os.environ.get("STEPPO_POD") == "full"
+
+
+def main(workdir: pathlib.Path, iterations: int, seconds: float = 0) -> None:
     count = processes.join(os.environ)
     jax.config.update("jax_num_cpu_devices", 2 // count)
     mesh = Mesh.local(2, 1, 1)
-    if step:
+    if full():
         found = step_of_one_update(mesh)
         if processes.is_writer():
             workdir.mkdir(parents=True, exist_ok=True)
             np.save(workdir / "step.npy", found)
     p = programs(mesh, iterations)
     if seconds:
-        collect = p.collect
-        p.compiled["collect"] = lambda state: (time.sleep(seconds), collect(state))[1]
+        train.Loop._iterate = _after(seconds, train.Loop._iterate)
     with processes.leaving_together():
         train.learn(p, workdir / "run", accept_changes=True)
 

@@ -19,7 +19,6 @@ import os
 import pathlib
 import random
 import signal
-import socket
 import sys
 import time
 import traceback
@@ -29,15 +28,9 @@ import jax
 from steppo_jax.errors import Refused
 from tests.faults import lives
 from tests.processes import child
+from tests.processes.bare import free_port
 
 LIMIT = 90  # seconds: above processes.PATIENCE's heartbeat
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def start(count: int, folder: pathlib.Path, iterations: int, log: pathlib.Path):
@@ -64,7 +57,7 @@ def _fork(port, count, index, folder, iterations, log) -> int:
         jax.config.update("jax_disable_most_optimizations", True)
         jax.config.update("jax_compilation_cache_dir", str(folder.parent / "cache"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-        child.main(folder, iterations, 0.1, step=False)
+        child.main(folder, iterations, 0.1)
         if count > 1:
             jax.distributed.shutdown()
         code = 0
@@ -105,8 +98,9 @@ def life(folder, iterations, log, number, draw) -> dict:
     victim, more = draw.randrange(2), draw.randint(1, 3)
     try:
         deadline = time.monotonic() + 600
-        while len(lines(folder)) < before + more and lives.is_over(both[0]) is None:
-            assert time.monotonic() < deadline, f"no iteration came; see {log}.*"
+        while len(lines(folder)) < before + more:
+            alive = lives.is_over(both[0]) is None and time.monotonic() < deadline
+            assert alive, f"no iteration came; see {log}.*"
             time.sleep(0.02)
         os.kill(both[victim], number)
         began, codes = time.monotonic(), {}
