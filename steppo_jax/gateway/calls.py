@@ -103,6 +103,7 @@ class Calls:
         """Plain inference: nothing is kept."""
         if self.pool.iteration < 0:
             raise unavailable("the weights are not loaded yet", "starting", 2)
+        wanted = parameters.of_inference(wanted)
         ids = await self._tokenise(prompts.whole, self.chat, wanted)
         self._check_length(ids)
         seed = int.from_bytes(os.urandom(8)) if wanted.seed is None else wanted.seed
