@@ -93,6 +93,7 @@ class Calls:
     ):
         self.chat, self.serving, self.pool, self._key = chat, serving, pool, key
         self._longest, self.temperature, self.max_new = longest, temperature, max_new
+        _draws(key, 0, 0, 0)  # compiled before anybody waits for it
         self._turns: dict[str, asyncio.Lock] = {}
         self._running: set[asyncio.Task] = set()
         self.seconds = {"total": 0.0, "engine": 0.0, "calls": 0}
@@ -102,6 +103,7 @@ class Calls:
         """Plain inference: nothing is kept."""
         if self.pool.iteration < 0:
             raise unavailable("the weights are not loaded yet", "starting", 2)
+        wanted = parameters.of_inference(wanted)
         ids = await self._tokenise(prompts.whole, self.chat, wanted)
         self._check_length(ids)
         seed = int.from_bytes(os.urandom(8)) if wanted.seed is None else wanted.seed

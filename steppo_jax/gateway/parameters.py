@@ -32,6 +32,7 @@ class Wanted:
     seed: int | None
     stream: bool
     tell_usage: bool
+    must_call: bool  # tool_choice=required, which nothing here enforces
 
 
 def check_model(name: str) -> None:
@@ -66,8 +67,17 @@ def understand(body: ChatBody, temperature: float, max_new: int) -> Wanted:
         n=body.n or 1,
         seed=body.seed,
         stream=bool(body.stream),
+        must_call=body.tool_choice == "required",
         tell_usage=bool(body.stream_options and body.stream_options.include_usage),
     )
+
+
+def of_inference(wanted: Wanted) -> Wanted:
+    """The same outside of a trajectory. Raises ApiError 400 where it cannot be."""
+    if wanted.must_call:
+        text = "tool_choice=required: a call cannot be enforced; give auto"
+        raise ApiError(400, text, "invalid_value", "tool_choice")
+    return wanted
 
 
 def of_trajectory(wanted: Wanted, temperature: float, own_sampling: bool) -> Wanted:
@@ -85,6 +95,8 @@ def of_trajectory(wanted: Wanted, temperature: float, own_sampling: bool) -> Wan
     ]
     if wanted.seed is not None:
         differ.append(("seed", wanted.seed, "the run's own draws"))
+    if wanted.must_call:
+        differ.append(("tool_choice", "required", "auto"))
     if differ:
         name, given, mine = differ[0]
         text = (

@@ -83,7 +83,7 @@ class ChatBody(Body):
     messages: Annotated[list[Message], Field(min_length=1, max_length=10_000)]
     # What changes the answer.
     tools: Annotated[list[Tool], Field(max_length=1000)] | None = None
-    tool_choice: Literal["auto", "none"] | None = None
+    tool_choice: Literal["auto", "none", "required"] | None = None
     stop: (
         Annotated[str, Field(min_length=1, max_length=SHORT)]
         | Annotated[list[Name], Field(max_length=16)]

@@ -7,8 +7,8 @@ A gateway process serves a random two-layer model and learns from the episodes; 
 --made_up its engine makes up ids at once and nobody learns: the gateway alone is
 measured. Every harness is a process that plays episodes of its own and writes what
 was acknowledged to it, with fsync, into DIR/acknowledged. With --kills the gateway is
-killed -9 and restarted, and a harness, at random. Every acknowledged step
-must be in the record exactly once, with the same text, at the end.
+killed -9 and restarted, and a harness, at random; with --soon all ends after that.
+At the end every acknowledged step must be in the record once, with the same text.
 """
 
 from __future__ import annotations
@@ -101,6 +101,7 @@ def main() -> None:
     flags.add_argument("--harnesses", type=int, default=64)
     flags.add_argument("--seconds", type=float, default=600)
     flags.add_argument("--kills", type=int, default=0)
+    flags.add_argument("--soon", action="store_true")
     flags.add_argument("--made_up", action="store_true")
     flags.add_argument("--port", type=int, default=8123)
     flags.add_argument("--role", default="all")
@@ -139,13 +140,15 @@ def main() -> None:
     players = [
         start("harness", f"--number={n}", until_) for n in range(given.harnesses)
     ]
-    kills = sorted(random.uniform(0.15, 0.8) for _ in range(given.kills))
-    kills = [until - given.seconds * (1 - share) for share in kills]
+    left, after = given.kills, random.randint(20, 200)
     memory, last, killed = [], None, 0
     while time.time() < until + 5:
         time.sleep(1)
-        if kills and time.time() > kills[0]:
-            kills.pop(0)
+        if given.soon and not left and last and last["engine"]["calls"] >= after:
+            break
+        # Only a gateway that has answered since it was started can lose something.
+        if left and last is not None and last["engine"]["calls"] >= after:
+            left, after, last = left - 1, random.randint(20, 200), None
             server.send_signal(signal.SIGKILL)
             server.wait()
             n = random.randrange(len(players))
@@ -154,14 +157,18 @@ def main() -> None:
             server = start("gateway")
             players[n] = start("harness", f"--number={n}", until_)
             killed += 1
-        elif server.poll() is None:
+        else:
+            assert server.poll() is None, "the gateway ended by itself"
             memory.append(psutil.Process(server.pid).memory_info().rss / 2**20)
             last = status() or last
     for player in players:
+        if given.soon:
+            player.kill()
         player.wait()
     server.terminate()
     server.wait(60)
     found = judge(out)
+    assert last is not None, "the gateway is not back since its last kill"
     # Counts since the last start of the gateway.
     engine, pool = last["engine"], last["pool"]
     beside = engine["seconds_total"] - engine["seconds_engine"]

@@ -91,6 +91,7 @@ def test_models(client):
         ({"model": "gpt-5"}, 404, "model_not_found", "model"),
         ({"colour": 1}, 400, "unknown_parameter", "colour"),
         ({"presence_penalty": 0.5}, 400, "invalid_value", "presence_penalty"),
+        ({"tool_choice": "required"}, 400, "invalid_value", "tool_choice"),
         ({"top_logprobs": 3}, 400, "invalid_value", "top_logprobs"),
         ({"temperature": -1}, 400, "invalid_value", "temperature"),
         ({"n": 17}, 400, "invalid_value", "n"),

@@ -186,7 +186,15 @@ def test_no_more_steps_than_a_trajectory_has_room_for(alone):
 
 
 @pytest.mark.parametrize(
-    "more", [{"temperature": 0.2}, {"top_p": 0.9}, {"top_k": 5}, {"seed": 1}, {"n": 2}]
+    "more",
+    [
+        {"temperature": 0.2},
+        {"top_p": 0.9},
+        {"top_k": 5},
+        {"seed": 1},
+        {"n": 2},
+        {"tool_choice": "required"},
+    ],
 )
 def test_a_step_is_sampled_as_it_is_learned_from(alone, more):
     client, source, _ = alone
