@@ -1,5 +1,6 @@
 """A miniature of tests.gateway.soak: kill -9, start again, nothing is missing."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -8,6 +9,9 @@ import pytest
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    os.environ.get("STEPPO_SOAK") != "1", reason="of the long tier: STEPPO_SOAK=1"
+)
 def test_every_acknowledged_step_is_there_exactly_once(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
