@@ -24,8 +24,8 @@ def what_stays_is_searched_once():
     """Traced programs are millions of objects that live on. Without this a collection
     looks at all of them again, and a restored checkpoint asks for one.
 
-    Their code is mapped memory, of which a process may have 65,530 pieces on Linux; with
-    one more the compiler dies. So before it is too much, all of it is let go.
+    Their code is mapped memory; a process may have 65,530 pieces of it on Linux. With
+    one more the compiler dies, so before it is too much all of it is let go.
     """
     yield
     if pieces_of_memory() > MOST_PIECES:

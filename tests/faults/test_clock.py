@@ -11,6 +11,8 @@ PACKAGE = pathlib.Path(__file__).parents[2] / "steppo_jax"
 # Files that may read it, and for what.
 MAY = {
     "events.py": "TensorBoard's axis of wall time",
+    "gateway/calls.py": "`created` of an answer, as its protocol has it",
+    "gateway/pool.py": "when a trajectory was opened, for people",
     "chat/template.py": "the date in a chat template that asks for it",
 }
 CLOCKS = {"time.time", "datetime.datetime.now", "datetime.now", "time.localtime"}

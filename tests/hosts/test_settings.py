@@ -111,7 +111,8 @@ def test_what_is_missing_is_told_before_a_model_is_opened(monkeypatch):
     monkeypatch.setattr(requirements.importlib.util, "find_spec", lambda name: None)
     for name, file in FILES.items():
         made = file.get_config("grpo,model=qwen3_4b")
-        with pytest.raises(Missing, match=rf"pip install 'steppo_jax\[{name}\]'"):
+        extra = name.replace("_", "-")
+        with pytest.raises(Missing, match=rf"pip install 'steppo_jax\[{extra}\]'"):
             assembly.build(made)
 
 
