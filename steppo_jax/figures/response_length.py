@@ -10,6 +10,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from steppo_jax.figures import drawing
@@ -178,9 +179,27 @@ def make(runs: Sequence[Run]) -> Result | Missing:
         rows=rows,
         draw=lambda: draw(best),
         comparisons=[
-            p.gap.text(f", {CASES[p.case]}, {p.think} thought tokens") for p in best
+            gap.text(f"{of}, {CASES[p.case]}, {p.think} thought tokens")
+            for p in best
+            for of, gap in (("", p.gap), (", final tokens per response", lengths(p)))
+            if gap
         ],
     )
+
+
+def lengths(p: Point) -> Comparison | None:
+    """Tokens per response in the last tenth of training, paired by seed."""
+    return compare(*CREDITS, final_length(p.step), final_length(p.token))
+
+
+def final_length(cell: Cell) -> dict[int, float]:
+    """Seed → mean tokens per response in the last tenth of training."""
+    found = {}
+    for run in cell.runs:
+        curve = run.metrics.get("train/tokens_per_response", ())
+        if len(curve):
+            found[run.seed] = float(np.nanmean(curve[-(len(curve) // 10 or 1) :]))
+    return found
 
 
 def _clear(p: Point) -> bool:

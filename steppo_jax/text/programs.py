@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import threading
 from collections.abc import Callable
+from concurrent import futures
 from typing import Any, ClassVar
 
 import jax
@@ -31,7 +32,7 @@ from steppo_jax.parallel import Devices
 from steppo_jax.programs import Programs
 from steppo_jax.progress import PRINTED, Watch
 from steppo_jax.settings.errors import refuse
-from steppo_jax.text import beside, cloning, source, tables
+from steppo_jax.text import cloning, source, tables
 from steppo_jax.text.environment import OnDevice
 from steppo_jax.text.episodes import Episode, Job, PlaySettings, Tally, play
 from steppo_jax.text.evaluator import TextEvaluator, jobs_of
@@ -41,6 +42,10 @@ from steppo_jax.text.speaker import Speaker
 from steppo_jax.text.stage import Inline, Stage
 
 BRIEF = "Say one action."  # instead of the rules, for a model that was taught them
+
+
+class Abandoned(Exception):
+    """Nobody waits for these episodes any longer."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +61,7 @@ class TextPrograms(Programs):
     leaving: threading.Event = dataclasses.field(
         init=False, default_factory=threading.Event
     )
-    ahead: list[beside.Begun[Rollout]] = dataclasses.field(
+    ahead: list[futures.Future[Rollout]] = dataclasses.field(
         init=False, default_factory=list
     )  # what is played beside the update, at most one
     on_host: ClassVar[bool] = True
@@ -138,7 +143,7 @@ class TextPrograms(Programs):
 
         def tell(done: int) -> None:
             if self.leaving.is_set():
-                raise beside.Abandoned
+                raise Abandoned
             told(done)
 
         return tell
@@ -183,13 +188,15 @@ class TextPrograms(Programs):
         params = jax.tree.map(jnp.copy, state.policy)
         weights = (params, jnp.copy(state.num_updates))
         after = (jnp.copy(state.key), int(state.iteration) + 1)
-        self.ahead.append(beside.begin(lambda: self._collect(weights, *after)))
+        thread = futures.ThreadPoolExecutor(max_workers=1)
+        self.ahead.append(thread.submit(self._collect, weights, *after))
+        thread.shutdown(wait=False)
 
     def leave(self) -> None:
         """Ends what is still being played ahead."""
         self.leaving.set()
-        while self.ahead:
-            self.ahead.pop().wait()
+        futures.wait(self.ahead)
+        self.ahead.clear()
         self.leaving.clear()
 
     def _collect(self, weights, key: jax.Array, iteration: int) -> Rollout:

@@ -3,7 +3,6 @@
 import pytest
 
 from steppo_jax import assembly, train
-from steppo_jax.text import beside
 from tests.text.test_train import arrays, config, metrics
 
 STALE = (
@@ -56,13 +55,22 @@ def test_a_run_that_ends_early_leaves_nothing_playing(folder, tmp_path, monkeypa
     monkeypatch.setattr(train.Loop, "record", stops)
     with pytest.raises(KeyboardInterrupt):
         train.run(made, tmp_path)
-    assert not ended[0].alive
+    assert ended[0].done()
 
 
-def test_an_error_beside_is_raised_where_the_result_is_asked_for():
-    def fails():
-        raise ValueError("no")
+def test_an_error_beside_is_raised_where_the_rollout_is_asked_for(
+    folder, tmp_path, monkeypatch
+):
+    made = config(folder, *STALE)
+    kind = assembly.build(made).__class__
+    played = kind._collect
 
-    with pytest.raises(ValueError, match="no"):
-        beside.begin(fails).result()
-    assert beside.begin(lambda: 3).result() == 3
+    def fails(self, weights, key, iteration):
+        if iteration == 1:
+            raise ValueError("no weights like these")
+        return played(self, weights, key, iteration)
+
+    monkeypatch.setattr(kind, "_collect", fails)
+    with pytest.raises(ValueError, match="no weights like these"):
+        train.run(made, tmp_path)
+    assert len(metrics(tmp_path)) == 1
