@@ -10,6 +10,8 @@ import pathlib
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
+from typing import NoReturn
 
 import jax
 
@@ -29,8 +31,8 @@ def start(what, workdir: pathlib.Path, log: pathlib.Path, board: Board, cache) -
     child = os.fork()
     if child:
         return child
-    code = DEFECT
-    try:
+
+    def work() -> None:
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(out, 1)
         os.dup2(out, 2)
@@ -43,6 +45,15 @@ def start(what, workdir: pathlib.Path, log: pathlib.Path, board: Board, cache) -
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         with told(board):
             train.run(what, workdir)
+
+    exit_after(work)
+
+
+def exit_after(work: Callable[[], None]) -> NoReturn:
+    """Ends this process: 0, its exit code, REFUSED with the line, or DEFECT."""
+    code = DEFECT
+    try:
+        work()
         code = 0
     except Refused as error:
         print(f"error: {error}", file=sys.stderr)
@@ -53,6 +64,7 @@ def start(what, workdir: pathlib.Path, log: pathlib.Path, board: Board, cache) -
         traceback.print_exc()
     finally:
         sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(code)
 
 

@@ -1,6 +1,7 @@
 """Each figure on made-up records: its numbers, its words, and what it refuses."""
 
 import csv
+import dataclasses
 import io
 import math
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from steppo_jax.figures import (
+    cells,
     cost,
     credit_ratio,
     discount,
@@ -159,6 +161,16 @@ def test_response_length_tells_three_comparisons_apart():
     best = picked(found, case="best", think_tokens=32)
     assert best["step_gamma"] == 1.0, "γ=1 has the higher rate on the seen panel"
     assert "(tie)" in found.shows
+
+
+def test_final_lengths_are_those_of_the_last_tenth():
+    """Twenty entries: the mean of the last two, and no seed without the metric."""
+    told, silent, *_ = made_up.lengths()
+    curve = np.array([1.0] * 18 + [4.0, 8.0])
+    told = dataclasses.replace(told, metrics={"train/tokens_per_response": curve})
+    silent = dataclasses.replace(silent, metrics={})
+    (cell,) = cells.of_runs([told, silent])
+    assert response_length.final_length(cell) == {told.seed: 6.0}
 
 
 def test_sweeps_read_the_curve_at_the_cheapest_budget():

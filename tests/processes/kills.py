@@ -19,13 +19,10 @@ import os
 import pathlib
 import random
 import signal
-import sys
 import time
-import traceback
 
 import jax
 
-from steppo_jax.errors import Refused
 from tests.faults import lives
 from tests.processes import child
 from tests.processes.bare import free_port
@@ -43,8 +40,8 @@ def _fork(port, count, index, folder, iterations, log) -> int:
     forked = os.fork()
     if forked:
         return forked
-    code = lives.DEFECT
-    try:
+
+    def work() -> None:
         out = os.open(f"{log}.{index}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(out, 1)
         os.dup2(out, 2)
@@ -60,18 +57,8 @@ def _fork(port, count, index, folder, iterations, log) -> int:
         child.main(folder, iterations, 0.1)
         if count > 1:
             jax.distributed.shutdown()
-        code = 0
-    except Refused as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = lives.REFUSED
-    except SystemExit as error:
-        code = int(error.code or 0)
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+
+    lives.exit_after(work)
 
 
 def lines(folder: pathlib.Path) -> list[dict]:
