@@ -71,7 +71,7 @@ def expert_speaks(env: Environment, noise: float):
 
 def clone_loss(policy: Policy, params, inputs, mask_SL) -> tuple[jax.Array, jax.Array]:
     """(sum, count) of −log π over the expert's tokens."""
-    log_prob, _ = forward.log_probs(policy, params, inputs, temperature=1.0)
+    log_prob, _ = forward.log_probs(policy, params, inputs, 1.0, mask_SL)
     return -masked.select(log_prob, mask_SL).sum(), mask_SL.sum().astype(jnp.float32)
 
 

@@ -23,7 +23,7 @@ from steppo_jax.benchmarks import compiled, products, sizes
 from steppo_jax.benchmarks.peer import Peer
 from steppo_jax.benchmarks.turns import in_turns
 from steppo_jax.engine import device
-from steppo_jax.learner import forward
+from steppo_jax.learner import forward, places
 from steppo_jax.models import linear
 from steppo_jax.models.decoder import DecoderConfig
 from steppo_jax.models.heads import Policy
@@ -178,9 +178,9 @@ def bounds(weights: list[jax.Array], work: Work) -> dict[str, Callable[[], Any]]
     body = weights[:-1]
     few = products.inputs(weights, work.slots)
     one = products.inputs(body, work.prompt)
-    chunk = forward.LOGITS_AT_ONCE // weights[-1].shape[0]
-    many = products.inputs(weights, work.rows * work.prompt)
-    head = products.inputs(weights[-1:], min(chunk, work.rows * work.prompt))
+    rows = work.rows * work.prompt
+    many = products.inputs(weights, rows)
+    head = products.inputs(weights[-1:], places.slices(rows, weights[-1].shape[0]))
     left, plain = (jax.jit(products.forward(x)) for x in (True, False))
     trained = jax.jit(products.trained)
     return {
@@ -205,7 +205,7 @@ def row(job: str, took, theirs, config, weights, work: Work) -> dict[str, Any]:
     body, head = weights[:-1], weights[-1:]
     if job == "train":
         rows = work.rows * work.prompt
-        chunk = min(forward.LOGITS_AT_ONCE // head[0].shape[0], rows)
+        chunk = places.slices(rows, head[0].shape[0])
         needed = took["train products"].seconds
         needed += took["train head"].seconds * rows / chunk
         bound = products.flops(weights, rows, trained=True) / needed

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from steppo_jax import masked, placement
-from steppo_jax.learner import microbatch
+from steppo_jax.learner import microbatch, places
 from steppo_jax.models.heads import (
     Critic,
     Policy,
@@ -14,9 +14,6 @@ from steppo_jax.models.heads import (
     log_prob_and_entropy,
 )
 from steppo_jax.structs import Tokens
-
-# Numbers of a table of logits [places, V] that may exist at once: 64 MiB.
-LOGITS_AT_ONCE = 2**24
 
 
 def select(tokens: Tokens, index: jax.Array, columns: int | None = None):
@@ -31,14 +28,19 @@ def after(x_SL: jax.Array) -> jax.Array:
 
 
 def log_probs(
-    policy: Policy, params, inputs, temperature: float
+    policy: Policy,
+    params,
+    inputs,
+    temperature: float,
+    wanted_mL: jax.Array | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """log π and entropy at every place ≥ 1, [m, L], each given the places before.
 
-    Place 0 holds 0. Only response places mean anything; callers mask.
+    Place 0 holds 0. With `wanted_mL` (bool) only the places it names mean anything,
+    and with many words only these are read.
     """
     x_mLD, _ = policy.apply(params, *inputs, method="hidden")
-    return _of_tokens(policy, params, x_mLD, inputs[0], temperature)
+    return _of_tokens(policy, params, x_mLD, inputs[0], temperature, wanted_mL)
 
 
 def log_probs_and_values(
@@ -48,6 +50,7 @@ def log_probs_and_values(
     inputs,
     temperature: float,
     trains_trunk: bool | jax.Array = True,
+    wanted_mL: jax.Array | None = None,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """`log_probs`, and values [m, L] that a head reads off the same hidden states.
 
@@ -59,37 +62,36 @@ def log_probs_and_values(
     x_mLD, _ = policy.apply(of_policy, *inputs, method="hidden")
     read = jnp.where(trains_trunk, x_mLD, jax.lax.stop_gradient(x_mLD))
     value = head.apply(of_head, read)
-    found = _of_tokens(policy, of_policy, x_mLD, inputs[0], temperature)
+    token = inputs[0]
+    found = _of_tokens(policy, of_policy, x_mLD, token, temperature, wanted_mL)
     return *found, value
 
 
 def _of_tokens(
-    policy: Policy, params, x_mLD, token, temperature: float
+    policy: Policy, params, x_mLD, token_mL, temperature: float, wanted_mL
 ) -> tuple[jax.Array, jax.Array]:
     """log π and entropy of the token after each place, put at the token.
 
-    Logits of more than LOGITS_AT_ONCE numbers are never held: they are made and used
-    a few places at a time, and made again in the backward pass.
+    More than LOGITS_AT_ONCE logits are never made at once: see learner/places.py.
     """
 
-    def read(x_nD, token_n):
-        logits = policy.apply(params, x_nD, method="logits")
-        return log_prob_and_entropy(logits, token_n, temperature)
+    def logits(x):
+        return policy.apply(params, x, method="logits")
 
-    before, after_ = x_mLD[:, :-1], token[:, 1:]
-    places, V = after_.size, policy.config.vocabulary
-    if places * V <= LOGITS_AT_ONCE:
-        log_prob, entropy = read(before, after_)
+    def read(logits, token):
+        return log_prob_and_entropy(logits, token, temperature)
+
+    before, after_ = x_mLD[:, :-1], token_mL[:, 1:]
+    V = policy.config.vocabulary
+    if after_.size * V <= places.LOGITS_AT_ONCE:
+        log_prob, entropy = read(logits(before), after_)
     elif placement.pieces() > 1:
         log_prob, entropy = _by_columns(policy, params, before, after_, temperature)
     else:
-        chunk = max(LOGITS_AT_ONCE // V, 1)
-        pad = -places % chunk
-        x_cnD = jnp.pad(before.reshape(places, -1), ((0, pad), (0, 0)))
-        x_cnD = x_cnD.reshape(-1, chunk, x_cnD.shape[-1])
-        token_cn = jnp.pad(after_.reshape(-1), (0, pad)).reshape(-1, chunk)
-        out = jax.lax.map(jax.checkpoint(lambda each: read(*each)), (x_cnD, token_cn))
-        log_prob, entropy = (x.reshape(-1)[:places].reshape(after_.shape) for x in out)
+        wanted = jnp.ones_like(after_, bool) if wanted_mL is None else wanted_mL[:, 1:]
+        flat = before.reshape(-1, before.shape[-1]), after_.ravel(), wanted.ravel()
+        found = places.at_wanted(logits, read, *flat, V)
+        log_prob, entropy = (x.reshape(after_.shape) for x in found)
 
     def shift(x):
         return jnp.pad(x, ((0, 0), (1, 0)))
@@ -101,11 +103,11 @@ def _by_columns(
     policy: Policy, params, x_mLD, token_mL, temperature: float
 ) -> tuple[jax.Array, jax.Array]:
     """log π and entropy [m, L] a few columns at a time: no device gets more than its
-    own sequences, and LOGITS_AT_ONCE numbers of each.
+    own sequences, and as many logits as `places` allows.
     """
     m, L = token_mL.shape
     here, V = -(-m // placement.pieces()), policy.config.vocabulary
-    columns = min(max(LOGITS_AT_ONCE // (V * here), 1), L)
+    columns = min(max(places.LOGITS_AT_ONCE // (V * here), 1), L)
     pad = -L % columns
     # Whole before the loop, which would gather it again for each of its turns.
     params = placement.gathered(params)
@@ -132,7 +134,8 @@ def policy_tables(
     order_S, count = microbatch.wanted_first(mask_SL.any(axis=1))
 
     def body(carry, index, real):
-        out = log_probs(policy, params, select(tokens, index), temperature)
+        inputs, wanted = select(tokens, index), mask_SL[index] & real[:, None]
+        out = log_probs(policy, params, inputs, temperature, wanted)
         return tuple(
             microbatch.write(table, index, real, x) for table, x in zip(carry, out)
         )
@@ -161,8 +164,10 @@ def shared_tables(
     order_S, count = microbatch.wanted_first(mask_SL.any(axis=1) | valued_S)
 
     def body(carry, index, real):
-        inputs = select(tokens, index)
-        out = log_probs_and_values(policy, head, params, inputs, temperature)
+        inputs, wanted = select(tokens, index), mask_SL[index] & real[:, None]
+        out = log_probs_and_values(
+            policy, head, params, inputs, temperature, wanted_mL=wanted
+        )
         return tuple(
             microbatch.write(table, index, real, x) for table, x in zip(carry, out)
         )

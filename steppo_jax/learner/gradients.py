@@ -54,11 +54,11 @@ def of_policy(
     coupled = coupled_sums(axis, policy, params, t, order_S, count, settings)
 
     def body(index, real):
-        inputs = forward.select(t.tokens, index)
+        inputs, wanted = forward.select(t.tokens, index), spoken(t, index, real)
 
         def loss(trained):
-            params = lora.join(trained, fixed)
-            found = forward.log_probs(policy, params, inputs, settings.temperature)
+            params, temperature = lora.join(trained, fixed), settings.temperature
+            found = forward.log_probs(policy, params, inputs, temperature, wanted)
             sums = policy_sums(t, index, real, *found, coupled, settings)
             return sums.loss, sums
 
@@ -90,6 +90,11 @@ def policy_sums(
     )
 
 
+def spoken(t: Tables, index, real) -> jax.Array:
+    """[m, L] the places of a slice whose log-probs the policy's loss reads."""
+    return (t.step_id[index] != NO_STEP) & real[:, None]
+
+
 def coupled_sums(axis: Axis, policy, params, t: Tables, order_S, count, settings):
     """For a ratio that couples sequences, Σ log-ratio and token count per step of the
     minibatch, over all slices and devices; None for any other ratio.
@@ -99,8 +104,9 @@ def coupled_sums(axis: Axis, policy, params, t: Tables, order_S, count, settings
     rows = t.traj_id.shape[0]
 
     def body(sums, index, real):
+        inputs, wanted = forward.select(t.tokens, index), spoken(t, index, real)
         log_prob, _ = forward.log_probs(
-            policy, params, forward.select(t.tokens, index), settings.temperature
+            policy, params, inputs, settings.temperature, wanted
         )
         step_id = jnp.where(real[:, None], t.step_id[index], NO_STEP)
         more = objective.ratio_sums(log_prob, t.old_log_prob[index], step_id, rows)

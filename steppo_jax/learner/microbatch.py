@@ -33,12 +33,27 @@ def walk(
     `real` is False where the last slice is filled up with sequences that are not
     wanted: safe to read, never to be written or summed.
     """
+
+    def unnumbered(carry, _, index, real):
+        return body(carry, index, real)
+
+    return numbered(unnumbered, carry, order_S, count, size)
+
+
+def numbered(
+    body: Callable[[Carry, jax.Array, jax.Array, jax.Array], Carry],
+    carry: Carry,
+    order_S: jax.Array,
+    count: jax.Array,
+    size: int,
+) -> Carry:
+    """`walk` for a body that is also told the number of its slice, as second."""
     S = order_S.shape[0]
     place = jnp.arange(size)
 
     def slice_(i, carry):
         at = i * size + place
-        return body(carry, order_S[jnp.minimum(at, S - 1)], at < count)
+        return body(carry, i, order_S[jnp.minimum(at, S - 1)], at < count)
 
     return jax.lax.fori_loop(0, (count + size - 1) // size, slice_, carry)
 

@@ -61,12 +61,13 @@ def gradient(
 
     def body(index, real):
         inputs = forward.select(t.tokens, index)
+        wanted = gradients.spoken(t, index, real)
 
         def loss(both):
             trained, of_head = both
             params = (lora.join(trained, fixed), of_head)
             *found, value = forward.log_probs_and_values(
-                policy, head, params, inputs, settings.temperature, learns
+                policy, head, params, inputs, settings.temperature, learns, wanted
             )
             if not t.per_token:
                 value = value[:, : t.value_step.shape[1]]
