@@ -63,7 +63,7 @@ def of_tunix(found: dict[str, Any]) -> Table:
     title = f"Beside google-tunix {found['peer']['google-tunix']}: "
     title += f"{found['weights'] / 1e6:.1f} M weights, one device"
     names = ("method", "ms", "spread", "tokens/s", "peer ms", "tokens/s", "× peer")
-    table = _table(title, (*names, "by CPU"))
+    table = _table(title, (*names, "by CPU", "products ms", "at most ×"))
     for row in found["rows"]:
         table.add_row(
             row["method"],
@@ -74,6 +74,8 @@ def of_tunix(found: dict[str, Any]) -> Table:
             f"{row['peer_tokens_per_second']:,.0f}",
             _times(row["times_peer"], row["peer_limit"]),
             f"{row['cpu_times_peer']:.2f}",
+            f"{row['products_seconds'] * 1e3:,.0f}",
+            f"{row['most_times_peer']:.2f}",
         )
     return table
 

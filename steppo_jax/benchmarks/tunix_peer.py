@@ -5,19 +5,25 @@ each; one optimizer step on the whole batch; no reference model. For PPO a criti
 the same size, read at every token, on both sides. Tokens that are counted are the 1,024
 that may be said. Ours goes through the batch again for old log-probs in both; tunix
 has GRPO do without.
+
+Beside both stands a floor: the matrix products alone that no such iteration can do
+without (prompts read, words said, policy and critic trained, values read; no old
+log-probs), at the rows each of our programs has at once. Nothing can be faster than
+peer ÷ floor times the peer.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from steppo_jax import methods, programs, settings
-from steppo_jax.benchmarks import compiled
+from steppo_jax.benchmarks import compiled, products
 from steppo_jax.benchmarks.peer import Peer
 from steppo_jax.benchmarks.recital import Recital
 from steppo_jax.benchmarks.timing import Timing, alternate
@@ -50,9 +56,10 @@ class Work:
 
 def run(python: str, repeats: int, work: Work, devices: int = 1) -> dict[str, Any]:
     """One row for GRPO and one for PPO; ours runs on `devices` devices."""
-    calls, weights = {}, 0
+    calls = {}
     for method in ("grpo", "ppo"):
-        calls[method], weights = _ours(method, work, devices)
+        calls[method], matrices, weights = _ours(method, work, devices)
+    floors = bounds(matrices, work)
     others = {method: _theirs(python, method, work) for method in calls}
     theirs: dict[str, list[dict[str, float]]] = {method: [] for method in calls}
 
@@ -60,13 +67,14 @@ def run(python: str, repeats: int, work: Work, devices: int = 1) -> dict[str, An
         return lambda: theirs[method].append(others[method].time("iteration"))
 
     turns = {f"peer {method}": asked(method) for method in calls}
-    took = alternate(calls | turns, repeats)
+    took = alternate(calls | floors | turns, repeats)
     for other in others.values():
         other.close()
     rows = []
     for method in calls:
         times = [[x[unit] for x in theirs[method][1:]] for unit in ("wall", "cpu")]
-        rows.append(_row(method, took[method], Timing(*map(tuple, times)), work))
+        other = Timing(*map(tuple, times))
+        rows.append(_row(method, took[method], other, floor(method, took, work), work))
     return {
         "peer": others["grpo"].about,
         "weights": weights,
@@ -93,7 +101,7 @@ def _theirs(python: str, method: str, work: Work) -> Peer:
 
 
 def _ours(method: str, work: Work, devices: int):
-    """(an iteration that goes on from the last one, weights of the policy)."""
+    """(an iteration that goes on from the last, the policy's matrices, its weights)."""
     config = settings.tree()
     config.preset, config.devices = f"recital:{method}", devices
     methods.apply(config, method)
@@ -110,6 +118,7 @@ def _ours(method: str, work: Work, devices: int):
             "rollout.group_size": size,
             "learner.minibatches": 1,
             "learner.epochs": 1,
+            "critic.warmup_iterations": 0,  # or the first ones train no policy
             "learner.microbatch": work.microbatch,
         }
     )
@@ -117,7 +126,8 @@ def _ours(method: str, work: Work, devices: int):
     learner = programs.learner(config, programs.decoder_config(config, env))
     p = programs.Programs(config, env, Devices.local(devices), learner)
     state = [p.devices.replicate(p.init(jax.random.key(0)))]
-    weights = sum(x.size for x in jax.tree.leaves(p.devices.first(state[0]).policy))
+    policy = p.devices.first(state[0]).policy
+    weights = sum(x.size for x in jax.tree.leaves(policy))
     update = p.update
 
     def iteration() -> jax.Array:
@@ -125,10 +135,38 @@ def _ours(method: str, work: Work, devices: int):
         state[0], metrics, _ = update(state[0], played.steps, played.tokens)
         return jax.tree.map(jnp.asarray, metrics)
 
-    return iteration, weights
+    return iteration, products.matrices(policy), weights
 
 
-def _row(method: str, own: Timing, other: Timing, work: Work) -> dict[str, Any]:
+def bounds(weights: list[jax.Array], work: Work) -> dict[str, Callable[[], Any]]:
+    """The products of each part of an iteration; of one slice where it has slices."""
+    answers, body = work.groups * work.size, weights[:-1]
+    few, many = jax.jit(products.forward(True)), jax.jit(products.forward(False))
+    trained = jax.jit(products.trained)
+    one = products.inputs(weights, answers)
+    prompts = products.inputs(body, answers * work.prompt)
+    piece = products.inputs(weights, work.microbatch * (work.prompt + work.new))
+    return {
+        "a word": lambda: few(weights, one),
+        "prompts": lambda: many(body, prompts),
+        "policy": lambda: trained(weights, piece),
+        "values": lambda: many(body, piece),
+        "critic": lambda: trained(body, piece),
+    }
+
+
+def floor(method: str, took: dict[str, Timing], work: Work) -> float:
+    """Seconds of the products of one iteration."""
+    slices = work.groups * work.size / work.microbatch
+    parts = {"a word": work.new, "prompts": 1, "policy": slices}
+    if method == "ppo":
+        parts |= {"values": slices, "critic": slices}
+    return sum(times * took[part].seconds for part, times in parts.items())
+
+
+def _row(
+    method: str, own: Timing, other: Timing, products: float, work: Work
+) -> dict[str, Any]:
     return {
         "method": method,
         "seconds": own.seconds,
@@ -142,4 +180,6 @@ def _row(method: str, own: Timing, other: Timing, work: Work) -> dict[str, Any]:
         "times_peer": other.seconds / own.seconds,
         "cpu_times_peer": other.cpu_seconds / own.cpu_seconds,
         "peer_limit": LIMIT,
+        "products_seconds": products,
+        "most_times_peer": other.seconds / products,
     }

@@ -9,6 +9,7 @@ import pytest
 from absl.testing import flagsaver
 
 from steppo_jax.benchmarks import tunix_peer
+from steppo_jax.benchmarks.timing import Timing
 from steppo_jax.errors import Refused
 from tests import entry_points
 
@@ -65,6 +66,9 @@ def test_both_sides_are_given_the_same_work(tmp_path, capsys, monkeypatch):
         assert row["peer_tokens_per_second"] == pytest.approx(0.12)
         assert row["times_peer"] == pytest.approx(100 / row["seconds"])
         assert row["peer_limit"] == 2
+        assert row["most_times_peer"] == pytest.approx(100 / row["products_seconds"])
+    grpo, ppo = record["rows"]
+    assert grpo["products_seconds"] < ppo["products_seconds"]
     sizes = dataclasses.asdict(SMALL)
     for other, (ppo, groups, size) in zip(made, ((0, 2, 2), (1, 4, 1)), strict=True):
         wanted = sizes | {"ppo": ppo, "groups": groups, "size": size}
@@ -72,3 +76,20 @@ def test_both_sides_are_given_the_same_work(tmp_path, capsys, monkeypatch):
         assert set(other.about["given"]) == {f"{k}={v}" for k, v in wanted.items()}
     with flagsaver.flagsaver(what="tunix"), pytest.raises(Refused, match="--peer"):
         benchmark.main()
+
+
+def test_the_floor_counts_each_part_as_often_as_an_iteration_has_it():
+    parts = ("a word", "prompts", "policy", "values", "critic")
+    took = {
+        part: Timing((10.0**i,), (10.0**i,)) for i, part in enumerate(reversed(parts))
+    }
+    # 4 answers of 3 words in slices of 2.
+    assert tunix_peer.floor("grpo", took, SMALL) == 31_200
+    assert tunix_peer.floor("ppo", took, SMALL) == 31_222
+
+
+def test_our_policy_learns_in_every_timed_iteration():
+    for method in ("grpo", "ppo"):
+        iteration, *_ = tunix_peer._ours(method, SMALL, 1)
+        first = iteration()
+        assert first["policy/grad_norm"] > 0, method
