@@ -194,12 +194,13 @@ def _warm(
         )
         return float(outcome["success"].mean())
 
-    def tell(made: int, rate: float) -> None:
-        # It ends on success, so nobody knows when: no bar, no made-up ETA.
-        say(
-            f"cloning  {made:4} updates  success {rate:.3f} (stops at "
-            f"{target:.2f})  {clock_text(time.monotonic() - began)}"
-        )
+    def tell(made: int, rate: float | None) -> None:
+        if rate is not None:
+            # It ends on success, so nobody knows when: no bar, no made-up ETA.
+            say(
+                f"cloning  {made:4} updates  success {rate:.3f} (stops at "
+                f"{target:.2f})  {clock_text(time.monotonic() - began)}"
+            )
         if processes.any_of(bool(stop)):
             say("SIGTERM: stopped while cloning; nothing to save yet")
             raise SystemExit(128 + signal.SIGTERM)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import types
 
 import jax
 import numpy as np
@@ -169,6 +170,27 @@ def test_sigterm_while_cloning_stops_the_run(capsys):
     with pytest.raises(SystemExit, match="143"):
         train._warm(p, p.learner.init(jax.random.key(0)), stop=[15])
     assert "nothing to save yet" in capsys.readouterr().out
+
+
+def test_sigterm_is_seen_between_two_measurements():
+    """A language model makes few cloning updates in a minute."""
+    made = []
+
+    def clone(state, measure, tell):
+        for i in range(1, 10):
+            made.append(i)
+            tell(i, None)
+
+    warm_start = types.SimpleNamespace(success=0.5)
+    p = types.SimpleNamespace(
+        config=types.SimpleNamespace(warm_start=warm_start),
+        evaluator=lambda kind: None,
+        clone=clone,
+        learner=types.SimpleNamespace(start_from=lambda state, params: params),
+    )
+    with pytest.raises(SystemExit, match="143"):
+        train._warm(p, None, stop=[15])
+    assert made == [1]
 
 
 def test_accepted_changes_are_learned_with_and_said(finished, tmp_path):

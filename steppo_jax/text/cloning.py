@@ -121,12 +121,14 @@ def clone(
     params: Any,
     key: jax.Array,
     measure: Callable[[Any], float],
-    tell: Callable[[int, float], None],
+    tell: Callable[[int, float | None], None],
     watch: Watch = PRINTED,
 ) -> Any:
     """Policy parameters that reach `settings.success`, as `measure` finds.
 
-    Raises NotReached if `max_updates` were not enough. `params` is consumed.
+    `tell` hears of every update, most of them without a rate: one takes so long that
+    whoever wants to stop should not wait for the next measurement. Raises NotReached
+    if `max_updates` were not enough. `params` is consumed.
     """
     settings = shown.settings
     optimizer = settings.optimizer()
@@ -152,4 +154,6 @@ def clone(
             if success >= settings.success:
                 return params
             told = watch.over(every, "cloning updates before the next measurement")
+        else:
+            tell(made + 1, None)
     raise settings.not_reached(success)

@@ -254,7 +254,7 @@ class TextPrograms(Programs):
         self,
         state: LearnerState,
         measure: Callable[[Any], float],
-        tell: Callable[[int, float], None],
+        tell: Callable[[int, float | None], None],
     ) -> Any:
         shown = self._demonstrations()
         key = draws.key_of(state.key, "clone")
