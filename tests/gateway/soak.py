@@ -92,7 +92,7 @@ def serve(out: pathlib.Path, port: int, made_up: bool) -> None:
     words += ("iterations=100000", "checkpoint.every=1", "gateway.idle_seconds=20")
     words += ("learner.microbatch=32", "lm.max_new=8", "gateway.calls=1024")
     config = made.config(folder, *words, method="steppo")
-    run.run(config, out / "run", port=port)
+    run.run(config, out / "run", port=port, keep_record=True)
 
 
 def main() -> None:
@@ -191,17 +191,23 @@ def main() -> None:
 
 def judge(out: pathlib.Path) -> dict:
     """What was acknowledged against what is recorded."""
-    from steppo_jax.gateway import journal
+    from steppo_jax.gateway import record_file
 
-    recorded, calls, beside = {}, collections.Counter(), []
-    seen: collections.Counter[str] = collections.Counter()
-    for event in journal.read(out / RECORD):
-        if event["e"] == "step":
-            place = (event["id"], seen[event["id"]])
-            seen[event["id"]] += 1
-            calls[event["call"]] += 1
-            recorded[place] = event
-            beside.append(event["seconds"] - event["engine_seconds"])
+    recorded, doubled, beside = {}, 0, []
+    # Every cut of the record leaves a file; what was kept stands in the next one too.
+    for path in sorted((out / RECORD).parent.glob("*.jsonl")):
+        steps = collections.defaultdict(list)
+        for event in record_file.read(path):
+            if event["e"] == "step":
+                steps[event["id"]].append(event)
+        calls = collections.Counter(x["call"] for each in steps.values() for x in each)
+        doubled += sum(n > 1 for n in calls.values())
+        for name, each in steps.items():
+            for place, event in enumerate(each):
+                before = recorded.setdefault((name, place), event)
+                doubled += before["call"] != event["call"]
+                if before is event:
+                    beside.append(event["seconds"] - event["engine_seconds"])
     told = []
     for path in sorted((out / "acknowledged").glob("*.jsonl")):
         told += [json.loads(x) for x in path.read_text().split("\n")[:-1]]
@@ -216,7 +222,7 @@ def judge(out: pathlib.Path) -> dict:
         "acknowledged": len(told),
         "recorded": len(recorded),
         "lost": lost,
-        "doubled": sum(n > 1 for n in calls.values()),
+        "doubled": doubled,
         "changed": changed,
         "p50": seconds[len(seconds) // 2],
         "beside": sorted(beside)[len(beside) // 2],

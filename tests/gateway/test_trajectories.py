@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from steppo_jax.gateway import journal
+from steppo_jax.gateway import record_file
 from steppo_jax.gateway.run import FILE
 from tests.gateway.made import HELLO, chat, gateway, opened, played
 
@@ -42,7 +42,7 @@ def test_a_row_is_exactly_what_was_read_and_said(alone, inner):
     assert step.version == [0] * len(step.token) and step.kind == "first"
     assert step.observation == HELLO[0]["content"]
     assert answer["trajectory"] == {"id": at[17:], "step": 0, "kind": "first"}
-    events = list(journal.read(workdir / FILE))
+    events = list(record_file.read(workdir / FILE))
     assert [e["e"] for e in events] == ["weights", "open", "step"]
     assert events[2]["token"] == step.token and events[2]["log_prob"] == step.log_prob
 
