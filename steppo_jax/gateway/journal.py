@@ -152,10 +152,9 @@ class Journal:
 
     def _rewrite(self, asked: _Shortening) -> None:
         try:
-            file, place = record_file.shorter(self.path, asked.wants, asked.last)
-            if self._keep:
-                record_file.keep(self.path)
-            os.replace(place, self.path)
+            file = record_file.shorten(
+                self.path, asked.wants, asked.last, keep=self._keep
+            )
         except OSError as error:
             self._not_shortened, self._long_from = error, 2 * self._size
             return

@@ -86,10 +86,16 @@ def cut_half_line(path: pathlib.Path) -> None:
             os.fsync(file.fileno())
 
 
-def shorter(
-    path: pathlib.Path, wants: Callable[[Event], bool], last: bytes
-) -> tuple[io.FileIO, pathlib.Path]:
-    """(locked file with the lines that are wanted and `last`, where it is), on disk."""
+def shorten(
+    path: pathlib.Path, wants: Callable[[Event], bool], last: bytes, *, keep: bool
+) -> io.FileIO:
+    """Replaces a file by the lines that are wanted and `last`, on disk; its lock too.
+
+    Args:
+      keep: the old file stays under another name.
+
+    Raises OSError, and then the old file is as it was.
+    """
     place = path.with_name(f"{path.name}.new")
     place.unlink(missing_ok=True)  # of one who was killed
     raw = io.FileIO(place, "x")
@@ -101,14 +107,17 @@ def shorter(
         lines.write(last)
         lines.detach()  # writes what it holds
         os.fsync(raw.fileno())
+        if keep:
+            _keep(path)
+        os.replace(place, path)
     except BaseException:
         raw.close()
         place.unlink(missing_ok=True)
         raise
-    return raw, place
+    return raw
 
 
-def keep(path: pathlib.Path) -> None:
+def _keep(path: pathlib.Path) -> None:
     """Keeps a file that is about to be replaced, under the next free number.
 
     One that was kept before and not replaced then, by a kill, is the same file: it has
