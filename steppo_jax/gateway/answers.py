@@ -7,7 +7,8 @@ from typing import Any
 from steppo_jax.chat.tokenizer import ChatTokenizer
 from steppo_jax.gateway import speech
 from steppo_jax.gateway.calls import Reply
-from steppo_jax.gateway.parameters import MODEL, Wanted
+from steppo_jax.gateway.parameters import Wanted
+from steppo_jax.gateway.wire import MODEL
 
 
 def whole(chat: ChatTokenizer, reply: Reply, wanted: Wanted) -> dict[str, Any]:

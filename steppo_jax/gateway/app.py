@@ -28,7 +28,6 @@ from steppo_jax.gateway import (
 from steppo_jax.gateway.calls import Calls, Origin
 from steppo_jax.gateway.errors import ApiError
 from steppo_jax.gateway.limits import Guarded, Limits, headers_of
-from steppo_jax.gateway.parameters import MODEL
 
 SWEEP_SECONDS = 1.0
 
@@ -138,7 +137,12 @@ class Routes:
         return JSONResponse(self._model())
 
     def _model(self) -> dict[str, Any]:
-        return {"id": MODEL, "object": "model", "created": 0, "owned_by": "steppo_jax"}
+        return {
+            "id": wire.MODEL,
+            "object": "model",
+            "created": 0,
+            "owned_by": "steppo_jax",
+        }
 
     # ---- trajectories ----------------------------------------------------------
     async def open(self, request: Request) -> Response:
@@ -195,6 +199,12 @@ class Routes:
 
 
 async def _origin(request: Request) -> Origin:
+    """What every request with a body is asked for first."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        # A browser's page can send JSON to another host only with that host's leave.
+        text = "the body must be JSON, with Content-Type: application/json"
+        raise ApiError(415, text, "not_json")
     key = request.headers.get("idempotency-key")
     if key is not None and not 0 < len(key) <= wire.SHORT:
         text = f"Idempotency-Key: give 1 to {wire.SHORT} characters"

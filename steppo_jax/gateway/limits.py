@@ -1,7 +1,6 @@
 """What every request must obey before anything of it is understood (ASGI).
 
-Size and time of its body, its type (a browser's page can send JSON to another host
-only with that host's leave), and the token. How long a client may take for the rest is
+Size and time of its body, and the token. How long a client may take for the rest is
 `patience`'s.
 """
 
@@ -68,10 +67,6 @@ class Guarded:
             if not hmac.compare_digest(said, b"Bearer " + self._token.encode()):
                 text = "give the gateway's token: Authorization: Bearer TOKEN"
                 raise ApiError(401, text, "invalid_api_key")
-        kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        if scope["method"] == "POST" and kind != b"application/json":
-            text = "the body must be JSON, with Content-Type: application/json"
-            raise ApiError(415, text, "not_json")
 
     async def _body(self, receive, headers: dict[bytes, bytes]) -> bytes:
         most = self._limits.body

@@ -6,7 +6,6 @@ import contextlib
 import pathlib
 import signal
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import jax
 from ml_collections import ConfigDict
@@ -14,10 +13,8 @@ from ml_collections import ConfigDict
 from steppo_jax import closing, report, settings, train
 from steppo_jax.checkpoint import Checkpoints
 from steppo_jax.engine import Engine
-from steppo_jax.gateway import app, programs, record_file, server
-from steppo_jax.gateway.book import Book
+from steppo_jax.gateway import app, programs, restart, server
 from steppo_jax.gateway.calls import Calls
-from steppo_jax.gateway.journal import Journal
 from steppo_jax.gateway.limits import Limits
 from steppo_jax.gateway.pool import Pool
 from steppo_jax.gateway.programs import Interrupted, Source
@@ -93,30 +90,13 @@ def saved(workdir: pathlib.Path) -> int:
         return min(found.iterations(), default=0)
 
 
-def remembered(path: pathlib.Path, learned: int, **more: Any) -> tuple[Book, Journal]:
-    """What a record tells, without what was learned from, and the record.
-
-    Args:
-      learned: of Book; `more` are a Journal's.
-    """
-    record = Journal(path, **more)  # first: nobody else may write now
-    book = Book(learned)
-    try:
-        for event in record_file.read(path):
-            book.apply(event)
-    except BaseException:
-        record.close()
-        raise
-    return book, record
-
-
 @contextlib.contextmanager
 def serving(
     inner: TextPrograms, workdir: pathlib.Path, *, keep: bool = False
 ) -> Iterator[Calls]:
     """Everything that answers calls, with what the run's record tells."""
     config, lm = inner.config, inner.config.lm
-    book, record = remembered(workdir / FILE, saved(workdir), keep=keep)
+    book, record = restart.remembered(workdir / FILE, saved(workdir), keep=keep)
     engine = Engine(
         inner.learner.policy,
         None,  # weights come with the first iteration

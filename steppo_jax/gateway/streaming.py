@@ -15,8 +15,9 @@ from steppo_jax.chat.tokenizer import ChatTokenizer
 from steppo_jax.gateway import answers, speech
 from steppo_jax.gateway.calls import Hear, Origin, Reply
 from steppo_jax.gateway.errors import ApiError
-from steppo_jax.gateway.parameters import MODEL, Wanted
+from steppo_jax.gateway.parameters import Wanted
 from steppo_jax.gateway.speech import Unfolding
+from steppo_jax.gateway.wire import MODEL
 
 Answer = Callable[[Wanted, Origin, Hear | None], Awaitable[Reply]]
 

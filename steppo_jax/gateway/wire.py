@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import Field
 
+MODEL = "policy"  # the name of what is being trained
 SHORT, LONG = 200, 1_000_000  # most characters of a name, of a text
 Name = Annotated[str, Field(min_length=1, max_length=SHORT)]
 Text = Annotated[str, Field(max_length=LONG)]
@@ -79,7 +80,8 @@ class ResponseFormat(Body):
 class ChatBody(Body):
     """POST /v1/chat/completions."""
 
-    model: Name
+    # Another name is a 404 of its own; the description says the one that there is.
+    model: Annotated[Name, Field(json_schema_extra={"enum": [MODEL]})]
     messages: Annotated[list[Message], Field(min_length=1, max_length=10_000)]
     # What changes the answer.
     tools: Annotated[list[Tool], Field(max_length=1000)] | None = None

@@ -11,7 +11,7 @@ import numpy as np
 
 from steppo_jax.chat import tokenizer
 from steppo_jax.engine import Completion
-from steppo_jax.gateway import run
+from steppo_jax.gateway import restart
 from steppo_jax.gateway.calls import Calls
 from steppo_jax.gateway.pool import Pool
 from steppo_jax.gateway.serving import Serving
@@ -69,7 +69,7 @@ def serving(
       engine: of MadeUp.
     """
     chat = tokenizer.load(FOLDER)
-    book, log = run.remembered(record, 0, **(limits or {}))
+    book, log = restart.remembered(record, 0, **(limits or {}))
     engines = Serving(MadeUp(chat.stop[0], **engine), calls)
     try:
         yield Calls(

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from steppo_jax.errors import Refused
-from steppo_jax.gateway import record_file, run
+from steppo_jax.gateway import record_file, restart, run
 from steppo_jax.gateway.book import Book
 from steppo_jax.gateway.cut import Cut
 from steppo_jax.gateway.journal import Journal
@@ -20,7 +20,7 @@ from tests.gateway.test_pool import close, open_one, speak, terms
 
 def restarted(path, learned=0, **more):
     """(pool, journal) as a gateway has them after a restart."""
-    book, journal = run.remembered(path, learned, shorten_from=0)
+    book, journal = restart.remembered(path, learned, shorten_from=0)
     return Pool(book, journal, terms(**more)), journal
 
 
