@@ -84,6 +84,8 @@ class Server:
         )
 
     def start(self) -> None:
+        # At once: whoever is told the address may come before the thread is there.
+        self._socket.listen(CONNECTIONS)
         self._thread.start()
 
     def stop(self) -> None:
