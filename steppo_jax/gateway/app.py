@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -206,8 +207,8 @@ async def _origin(request: Request) -> Origin:
         text = "the body must be JSON, with Content-Type: application/json"
         raise ApiError(415, text, "not_json")
     key = request.headers.get("idempotency-key")
-    if key is not None and not 0 < len(key) <= wire.SHORT:
-        text = f"Idempotency-Key: give 1 to {wire.SHORT} characters"
+    if key is not None and not re.fullmatch(wire.KEY, key):
+        text = f"Idempotency-Key: give 1 to {wire.SHORT} visible ASCII characters"
         raise ApiError(400, text, "invalid_value")
     retry = request.headers.get("x-stainless-retry-count", "0") not in ("0", "")
     return Origin(await request.body(), key, retry, time.perf_counter())

@@ -73,12 +73,7 @@ def _post(about: str, body: type, *names: str, good: int = 200) -> dict[str, Any
         "name": "Idempotency-Key",
         "in": "header",
         "required": False,
-        "schema": {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": wire.SHORT,
-            "pattern": "^[!-~]+$",
-        },
+        "schema": {"type": "string", "pattern": wire.KEY},
     }
     found = {
         "summary": about,
@@ -99,7 +94,7 @@ def _post(about: str, body: type, *names: str, good: int = 200) -> dict[str, Any
         # The same request again.
         found["responses"]["200"] = found["responses"]["201"]
     if body is wire.ChatBody:
-        stream = {"schema": {"type": "string"}}
+        stream = {"schema": {}}  # a text to some readers, its events to others
         found["responses"]["200"]["content"]["text/event-stream"] = stream
     return {"post": found | {"parameters": [*parameters, key]}}
 

@@ -14,6 +14,7 @@ from pydantic import Field
 
 MODEL = "policy"  # the name of what is being trained
 SHORT, LONG = 200, 1_000_000  # most characters of a name, of a text
+KEY = f"^[!-~]{{1,{SHORT}}}$"  # of Idempotency-Key
 Name = Annotated[str, Field(min_length=1, max_length=SHORT)]
 Text = Annotated[str, Field(max_length=LONG)]
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e30, le=1e30)]

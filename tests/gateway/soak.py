@@ -23,6 +23,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import httpx2
 import psutil
@@ -33,15 +34,17 @@ STEPS = 3
 RECORD = "run/gateway/steps.jsonl"
 
 
-def harness(url: str, number: int, out: pathlib.Path, until: float) -> None:
-    """Plays until the time is over; knows that nobody may answer for a while."""
+def harness(
+    url: str, number: int, out: pathlib.Path, going: Callable[[], bool]
+) -> None:
+    """Plays as long as `going`; knows that nobody may answer for a while."""
     rng = random.Random(f"{number} {time.time()}")
     log = (out / f"{number}-{os.getpid()}.jsonl").open("a")
     client = httpx2.Client(base_url=url, timeout=60)
 
     def ask(method: str, path: str, body=None, key: str | None = None):
         headers = {"idempotency-key": key} if key else {}
-        while time.time() < until:
+        while going():
             try:
                 answer = client.request(method, path, json=body, headers=headers)
             except httpx2.TransportError:
@@ -115,7 +118,7 @@ def main() -> None:
         serve(out, given.port, given.made_up)
         return
     if given.role == "harness":
-        harness(url, given.number, told, given.until)
+        harness(url, given.number, told, lambda: time.time() < given.until)
         return
 
     def start(role: str, *more: str) -> subprocess.Popen:
@@ -167,7 +170,7 @@ def main() -> None:
         player.wait()
     server.terminate()
     server.wait(60)
-    found = judge(out)
+    found = judge(out, told)
     assert last is not None, "the gateway is not back since its last kill"
     # Counts since the last start of the gateway.
     engine, pool = last["engine"], last["pool"]
@@ -189,7 +192,7 @@ def main() -> None:
     sys.exit(bool(found["lost"] or found["doubled"] or found["changed"]))
 
 
-def judge(out: pathlib.Path) -> dict:
+def judge(out: pathlib.Path, acknowledged: pathlib.Path) -> dict:
     """What was acknowledged against what is recorded."""
     from steppo_jax.gateway import record_file
 
@@ -209,7 +212,7 @@ def judge(out: pathlib.Path) -> dict:
                 if before is event:
                     beside.append(event["seconds"] - event["engine_seconds"])
     told = []
-    for path in sorted((out / "acknowledged").glob("*.jsonl")):
+    for path in sorted(acknowledged.glob("*.jsonl")):
         told += [json.loads(x) for x in path.read_text().split("\n")[:-1]]
     lost = changed = 0
     for one in told:

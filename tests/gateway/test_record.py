@@ -1,9 +1,11 @@
 """The record is read as a stream and shortened: what is still needed stays."""
 
+import concurrent.futures
 import json
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -247,6 +249,38 @@ def test_killed_at_any_moment_of_a_cut_nothing_acknowledged_is_lost(tmp_path):
         journal.close()
         assert [e["n"] for e in record_file.read(path)][-2:] == [1000, 1]
     assert halves > 0, "some died with the new file half made"
+
+
+def test_nobody_is_told_before_the_disk_has_it(inner, params, tmp_path, monkeypatch):
+    """Every request that is recorded waits for fsync."""
+    asked, written, real = threading.Event(), threading.Event(), os.fsync
+
+    def fsync(file):
+        asked.set()
+        assert written.wait(60)
+        real(file)
+
+    with gateway(inner, tmp_path, params) as (client, _source):
+        at = opened(client)
+        other = opened(client)
+        requests = (
+            lambda: client.post("/v1/trajectories", json={"task": "", "group": "b"}),
+            lambda: chat(client, HELLO, at),
+            lambda: chat(client, HELLO, at, stream=True),
+            lambda: client.post(f"{at}/reward", json={"reward": 1.0}),
+            lambda: client.post(f"{at}/close", json={"end": "terminated"}),
+            lambda: client.post(f"{other}/abandon", json={}),
+        )
+        monkeypatch.setattr(os, "fsync", fsync)
+        for request in requests:
+            asked.clear()
+            written.clear()
+            found = concurrent.futures.ThreadPoolExecutor(1).submit(request)
+            assert asked.wait(60), "it never came to the disk"
+            with pytest.raises(TimeoutError):  # told before it was there
+                found.result(0.5)
+            written.set()
+            assert found.result(60).status_code in (200, 201)
 
 
 def test_a_run_shortens_its_record(inner, params, tmp_path):
