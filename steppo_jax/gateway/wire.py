@@ -2,7 +2,8 @@
 
 The rule for parameters of a call: one that would change the answer and cannot be
 served is refused, one that cannot change it is read and without effect, and a name
-that is not known is refused. null means not given.
+that is not known is refused. null means not given, and no text stands for a number or a
+truth value.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ Off = Annotated[float, Field(ge=0, le=0)]  # only where it does nothing
 class Body(pydantic.BaseModel):
     """Unknown names are refused, so that nothing is silently without effect."""
 
-    model_config = pydantic.ConfigDict(extra="forbid")
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True)
 
 
 class Loose(pydantic.BaseModel):
     """Parts that clients copy from answers with whatever else stood there."""
 
-    model_config = pydantic.ConfigDict(extra="ignore")
+    model_config = pydantic.ConfigDict(extra="ignore", strict=True)
 
 
 class Part(Loose):
@@ -64,7 +65,7 @@ class Message(Loose):
 class Tool(pydantic.BaseModel):
     """A function that the model may call; its schema is shown to it as it is."""
 
-    model_config = pydantic.ConfigDict(extra="allow")
+    model_config = pydantic.ConfigDict(extra="allow", strict=True)
     type: Literal["function"]
     function: dict[str, Any]
 

@@ -94,6 +94,8 @@ def test_models(client):
         ({"tool_choice": "required"}, 400, "invalid_value", "tool_choice"),
         ({"top_logprobs": 3}, 400, "invalid_value", "top_logprobs"),
         ({"temperature": -1}, 400, "invalid_value", "temperature"),
+        ({"stream": "yes"}, 400, "invalid_value", "stream"),
+        ({"temperature": "1"}, 400, "invalid_value", "temperature"),
         ({"n": 17}, 400, "invalid_value", "n"),
         ({"messages": []}, 400, "invalid_value", "messages"),
         ({"max_tokens": 1, "max_completion_tokens": 1}, 400, "invalid_value", None),

@@ -151,6 +151,22 @@ def test_rows_are_used_no_later_than_allowed(tmp_path, staleness, kept):
         assert pool.book.counts["dropped_stale"] == 1
 
 
+def test_a_group_that_nobody_goes_on_with_is_dropped(tmp_path):
+    """Its place is free, and what was played of it is counted."""
+    pool = a_pool(tmp_path, group_size=2)
+    pool.begin(0, 0)
+    alone = open_one(pool, "a")
+    speak(pool, alone, 0)
+    close(pool, alone)
+    pool.sweep()
+    assert alone.id in pool.book.trajectories, "the other may still come"
+    alone.touched -= 61
+    pool.sweep()
+    assert pool.book.counts["dropped_incomplete"] == 1
+    assert pool.book.groups == pool.book.trajectories == {}
+    assert pool.book.over[alone.id] == "dropped"
+
+
 def test_with_staleness_the_next_groups_are_played_while_it_learns(tmp_path):
     pool = a_pool(tmp_path, staleness=1)
     pool.begin(0, 0)

@@ -98,6 +98,15 @@ def test_a_request_that_never_ends_is_cut(served):
     slow.close()
 
 
+def test_a_body_that_never_ends_is_refused(served):
+    http, _ = served
+    slow = connected(http)
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+    slow.sendall(head + b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
+    assert slow.recv(20).startswith(b"HTTP/1.1 408")
+    slow.close()
+
+
 def test_patience_ends_when_it_should_and_not_before():
     """By a clock of its own: a reader that reads, however slowly, is left alone."""
 
