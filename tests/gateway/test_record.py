@@ -1,14 +1,17 @@
 """The record is read as a stream and shortened: what is still needed stays."""
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
 
+from steppo_jax.checkpoint import Checkpoints
 from steppo_jax.errors import Refused
 from steppo_jax.gateway import record_file, restart, run
 from steppo_jax.gateway.book import Book
@@ -117,6 +120,16 @@ def test_a_restart_holds_only_what_it_may_need(tmp_path, monkeypatch):
     pool, journal = restarted(path, learned=29)
     journal.close()
     assert max(most) == 1 and list(pool.book.releases) == [29]
+
+
+def test_nothing_after_the_oldest_checkpoint_is_learned_for_good(tmp_path):
+    """A damaged one is passed over at a restart, so the newest does not count."""
+    assert run.saved(tmp_path) == 0
+    with contextlib.closing(Checkpoints(tmp_path / "checkpoints", keep=2)) as saving:
+        assert run.saved(tmp_path) == 0
+        for iteration in (3, 5, 8):
+            saving.save(iteration, {"x": np.zeros(1)})
+    assert run.saved(tmp_path) == 5
 
 
 def test_what_is_cut_is_kept_where_asked(tmp_path):
