@@ -62,7 +62,7 @@ class Journal:
         record_file.cut_half_line(path)
         self._size = os.fstat(self._file.fileno()).st_size
         self._long_from = self._least
-        self._not_shortened: OSError | None = None
+        self._not_shortened: Exception | None = None
         self._waiting: collections.deque[_Line | _Shortening] = collections.deque()
         self._change = threading.Condition()
         self._closed = False
@@ -83,7 +83,7 @@ class Journal:
     ) -> concurrent.futures.Future[None]:
         """Queues a rewrite: of all lines before it stay those wanted, and `last`.
 
-        Where the disk refuses it (`summary` says so) the record stays as it is.
+        Where that fails (`summary` says so) the record stays as it is.
         """
         self._long_from = 2**63  # until it is done
         return self._queue(_Shortening(wants, record_file.line(last)))
@@ -155,7 +155,7 @@ class Journal:
             file = record_file.shorten(
                 self.path, asked.wants, asked.last, keep=self._keep
             )
-        except OSError as error:
+        except Exception as error:  # the disk, or a line that nobody understands
             self._not_shortened, self._long_from = error, 2 * self._size
             return
         self._file.close()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 MODEL = "policy"  # the name of what is being trained
 SHORT, LONG = 200, 1_000_000  # most characters of a name, of a text
@@ -20,6 +20,16 @@ Name = Annotated[str, Field(min_length=1, max_length=SHORT)]
 Text = Annotated[str, Field(max_length=LONG)]
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e30, le=1e30)]
 Off = Annotated[float, Field(ge=0, le=0)]  # only where it does nothing
+
+
+def _no(value: bool) -> bool:
+    if value:
+        raise ValueError("only false is served")
+    return value
+
+
+# Not Literal[False], which 0 is too.
+No = Annotated[bool, AfterValidator(_no), Field(json_schema_extra={"const": False})]
 
 
 class Body(pydantic.BaseModel):
@@ -72,7 +82,7 @@ class Tool(pydantic.BaseModel):
 
 class StreamOptions(Body):
     include_usage: bool | None = None
-    include_obfuscation: Literal[False] | None = None
+    include_obfuscation: No | None = None
 
 
 class ResponseFormat(Body):

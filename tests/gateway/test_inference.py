@@ -95,6 +95,8 @@ def test_models(client):
         ({"top_logprobs": 3}, 400, "invalid_value", "top_logprobs"),
         ({"temperature": -1}, 400, "invalid_value", "temperature"),
         ({"stream": "yes"}, 400, "invalid_value", "stream"),
+        ({"stream_options": {"include_obfuscation": 0}}, 400, "invalid_value", None),
+        ({"stream_options": {"include_obfuscation": True}}, 400, "invalid_value", None),
         ({"temperature": "1"}, 400, "invalid_value", "temperature"),
         ({"n": 17}, 400, "invalid_value", "n"),
         ({"messages": []}, 400, "invalid_value", "messages"),

@@ -163,6 +163,12 @@ def test_a_disk_that_is_full_leaves_the_record_as_it_is(tmp_path, monkeypatch):
     assert not list(tmp_path.glob("*.new"))
     journal.append({"e": "close", "id": "a"}).result()
     assert len(list(record_file.read(path))) == 2
+    cut = Cut(Book(), 0)  # knows every kind that a gateway writes, and no other
+    journal.append({"e": "new_kind"}).result()
+    journal.shorten(cut.wants, cut.last).result()
+    assert "new_kind" in journal.summary()["error"]
+    journal.append({"e": "reward", "id": "a"}).result()
+    assert len(list(record_file.read(path))) == 4
     journal.close()
 
 
