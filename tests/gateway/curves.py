@@ -1,6 +1,6 @@
 """Learning curves of one task: through the gateway, and by the rollout in the process.
 
-    python -m tests.gateway.curves --out=DIR --seeds=4 --iterations=24
+    python -m tests.gateway.curves --out=DIR --seeds=4 --iterations=8
 
 A random two-layer model is to use words with an "o"; a step that has one is paid 1, an
 episode of two such steps succeeds. Through the gateway it is played by threads that
@@ -177,7 +177,7 @@ def main() -> None:
     flags = argparse.ArgumentParser()
     flags.add_argument("--out", type=pathlib.Path, required=True)
     flags.add_argument("--seeds", type=int, default=4)
-    flags.add_argument("--iterations", type=int, default=24)
+    flags.add_argument("--iterations", type=int, default=8)
     given = flags.parse_args()
     model = tiny.write(given.out / "model")
     found: dict[str, list[list[float]]] = {"gateway": [], "process": []}
