@@ -4,9 +4,10 @@
 
 A random two-layer model is to use words with an "o"; a step that has one is paid 1, an
 episode of two such steps succeeds. Through the gateway it is played by threads that
-open whatever trajectory is free and so get other draws than the rollout has. Printed
-are mean success per stretch of iterations, over seeds with its standard error, and the
-paired differences between the two ways.
+open whatever trajectory is free. Every number of an iteration is played by somebody,
+and all have the same task, so the rows are the rollout's in whatever order they come:
+the curves of a seed should be equal, not only near. Printed are mean success per
+stretch of iterations, over seeds with its standard error, and paired differences.
 """
 
 from __future__ import annotations
