@@ -52,6 +52,7 @@ EXTRAS = {
     "tpu": ["jax[tpu]"],
     "aot": ["libtpu>=0.0.40"],  # compiles for TPUs that are not here (compile_check)
     "gateway": GATEWAY,
+    "fuzz": ["schemathesis>=4.30,<5"],  # tests/gateway/test_schemathesis.py; MIT
     "lm": LM,
     "data": DATA,
     "peer": ["torch>=2.6", "transformers>=5"],  # what the benchmark stands beside

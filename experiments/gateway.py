@@ -30,6 +30,10 @@ TOKEN_FILE = flags.DEFINE_string(
 )
 BODY = flags.DEFINE_integer("max_body", 2**20, "Most bytes of a request.", 1024)
 
+KEEP = flags.DEFINE_bool(
+    "keep_record", False, "Keep what is cut from the record, in numbered files."
+)
+
 
 def token() -> str | None:
     """The token in the file that was given. A flag would show it to `ps`."""
@@ -62,6 +66,7 @@ def main() -> None:
         port=PORT.value,
         token=token(),
         max_body=BODY.value,
+        keep_record=KEEP.value,
     )
 
 

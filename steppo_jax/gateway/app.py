@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
+import functools
+import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -16,12 +17,18 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from steppo_jax.gateway import openapi, page, parameters, speech, status, wire
-from steppo_jax.gateway.calls import Calls, Origin, Reply
+from steppo_jax.gateway import (
+    answers,
+    openapi,
+    page,
+    parameters,
+    status,
+    streaming,
+    wire,
+)
+from steppo_jax.gateway.calls import Calls, Origin
 from steppo_jax.gateway.errors import ApiError
 from steppo_jax.gateway.limits import Guarded, Limits, headers_of
-from steppo_jax.gateway.parameters import MODEL, Wanted
-from steppo_jax.gateway.speech import Unfolding
 
 SWEEP_SECONDS = 1.0
 
@@ -110,89 +117,18 @@ class Routes:
         names -= {None}
         if len(names) > 1:
             raise ApiError(400, "the trajectory is named twice", "invalid_value")
-        name = names.pop() if names else None
+        answer = calls.answer
+        if names:
+            answer = functools.partial(calls.step, names.pop())
         if wanted.stream:
-            return await self._stream(name, wanted, origin)
-        reply = await self._reply(name, wanted, origin, None)
-        return JSONResponse(self._whole(reply, wanted))
-
-    async def _reply(self, name, wanted: Wanted, origin, hear) -> Reply:
-        if name is None:
-            return await self.calls.answer(wanted, origin, hear)
-        return await self.calls.step(name, wanted, origin, hear)
-
-    def _whole(self, reply: Reply, wanted: Wanted) -> dict[str, Any]:
-        choices = [
-            speech.choice(self.calls.chat, reply.call, n, one, wanted.form)
-            for n, one in enumerate(reply.spoken)
-        ]
-        used = speech.usage(reply.prompt, reply.spoken)
-        found = speech.whole(reply.call, reply.created, MODEL, choices, used)
-        return found | ({"trajectory": reply.step} if reply.step else {})
-
-    async def _stream(self, name, wanted: Wanted, origin: Origin) -> Response:
-        """Server-sent events. What is refused at once is no stream but an error."""
-        pieces: asyncio.Queue[Any] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-
-        def hear(token: list[int]) -> None:  # from the engine's thread
-            loop.call_soon_threadsafe(pieces.put_nowait, token)
-
-        # Calls and log-probs are known at the end only; then all comes in one piece.
-        alone = wanted.n == 1 and not wanted.form.tools and not wanted.form.logprobs
-        task = asyncio.create_task(
-            self._reply(name, wanted, origin, hear if alone else None)
-        )
-        task.add_done_callback(lambda _: pieces.put_nowait(None))
-        first = await pieces.get()
-        if first is None and task.exception() is not None:
-            raise task.exception()
-        told = self._events(task, first, pieces, wanted, origin)
-        return StreamingResponse(
-            told, media_type="text/event-stream", headers={"cache-control": "no-store"}
-        )
-
-    async def _events(
-        self, task, first, pieces, wanted: Wanted, origin: Origin
-    ) -> AsyncIterator[str]:
-        unfolding = Unfolding(self.calls.chat, wanted.form.stop)
-        call, created, role = origin.call, origin.created, {"role": "assistant"}
-        said: list[dict] = []
-        while first is not None:
-            text = unfolding.more(first)
-            if text:
-                delta = {**role, "content": text}
-                role = {}
-                yield _event(
-                    speech.chunk(call, created, MODEL, [speech.piece(0, delta)])
-                )
-            first = await pieces.get()
-        if task.exception() is not None:
-            error = task.exception()
-            if not isinstance(error, ApiError):
-                error = ApiError(500, "the gateway failed", "internal")
-            yield _event(error.body())
-            return
-        reply = task.result()
-        call, created = reply.call, reply.created  # a recorded answer has its own
-        whole = self._whole(reply, wanted)
-        for n, one in enumerate(whole["choices"]):
-            delta = {**role, **one["message"]} if n or role else {}
-            if n == 0 and not role:
-                delta = {"content": unfolding.rest(reply.spoken[0].token)}
-            for place, made in enumerate(delta.get("tool_calls", ())):
-                made["index"] = place
-            said = [speech.piece(n, delta, None, one["logprobs"])]
-            yield _event(speech.chunk(call, created, MODEL, said))
-            said = [speech.piece(n, {}, one["finish_reason"])]
-            last = speech.chunk(call, created, MODEL, said)
-            if "trajectory" in whole:
-                last["trajectory"] = whole["trajectory"]
-            yield _event(last)
-        if wanted.tell_usage:
-            used = {"usage": whole["usage"]}
-            yield _event(speech.chunk(call, created, MODEL, []) | used)
-        yield "data: [DONE]\n\n"
+            told = await streaming.begin(calls.chat, answer, wanted, origin)
+            return StreamingResponse(
+                told,
+                media_type="text/event-stream",
+                headers={"cache-control": "no-store"},
+            )
+        reply = await answer(wanted, origin, None)
+        return JSONResponse(answers.whole(calls.chat, reply, wanted))
 
     async def models(self, request: Request) -> Response:
         return JSONResponse({"object": "list", "data": [self._model()]})
@@ -202,7 +138,12 @@ class Routes:
         return JSONResponse(self._model())
 
     def _model(self) -> dict[str, Any]:
-        return {"id": MODEL, "object": "model", "created": 0, "owned_by": "steppo_jax"}
+        return {
+            "id": wire.MODEL,
+            "object": "model",
+            "created": 0,
+            "owned_by": "steppo_jax",
+        }
 
     # ---- trajectories ----------------------------------------------------------
     async def open(self, request: Request) -> Response:
@@ -259,9 +200,15 @@ class Routes:
 
 
 async def _origin(request: Request) -> Origin:
+    """What every request with a body is asked for first."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        # A browser's page can send JSON to another host only with that host's leave.
+        text = "the body must be JSON, with Content-Type: application/json"
+        raise ApiError(415, text, "not_json")
     key = request.headers.get("idempotency-key")
-    if key is not None and not 0 < len(key) <= wire.SHORT:
-        text = f"Idempotency-Key: give 1 to {wire.SHORT} characters"
+    if key is not None and not re.fullmatch(wire.KEY, key):
+        text = f"Idempotency-Key: give 1 to {wire.SHORT} visible ASCII characters"
         raise ApiError(400, text, "invalid_value")
     retry = request.headers.get("x-stainless-retry-count", "0") not in ("0", "")
     return Origin(await request.body(), key, retry, time.perf_counter())
@@ -275,7 +222,3 @@ async def _recorded(done) -> None:
         except OSError as error:
             text = f"the record cannot be written: {error.strerror}"
             raise ApiError(503, text, "record") from None
-
-
-def _event(value: dict[str, Any]) -> str:
-    return f"data: {json.dumps(value)}\n\n"

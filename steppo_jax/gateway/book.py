@@ -10,7 +10,7 @@ import collections
 import dataclasses
 import time
 
-from steppo_jax.gateway.journal import Event
+from steppo_jax.gateway.record_file import Event
 
 OPEN, TERMINATED, TRUNCATED = "open", "terminated", "truncated"
 ABANDONED, DROPPED = "abandoned", "dropped"
@@ -78,9 +78,15 @@ class Group:
 
 
 class Book:
-    """The state after some events."""
+    """The state after some events.
 
-    def __init__(self):
+    Args:
+      learned: rows released to iterations before this one are let go of at once: a
+        checkpoint has what was learned from them.
+    """
+
+    def __init__(self, learned: int = 0):
+        self._learned = learned
         self.trajectories: dict[str, Trajectory] = {}
         self.groups: dict[int, Group] = {}  # that are forming or complete
         self.releases: dict[int, list[str]] = {}  # iteration → trajectories, in order
@@ -90,6 +96,8 @@ class Book:
         self.shown: collections.deque[Trajectory] = collections.deque(maxlen=SHOWN)
         self.counts: collections.Counter[str] = collections.Counter()
         self.last_group = 0
+        self.before = 0  # the record does not tell of earlier iterations any more
+        self.replayed: dict[int, list[str]] = {}  # as `releases`, since `before`
 
     def apply(self, event: Event) -> None:
         """Goes on by one event."""
@@ -179,7 +187,19 @@ class Book:
             one = self.trajectories[name]
             self.groups.pop(one.group, None)
         self.releases[event["iteration"]] = event["ids"]
+        self.replayed[event["iteration"]] = event["ids"]
         self.counts["released"] += len(event["ids"])
+        if event["iteration"] < self._learned:
+            self.forget(self._learned)
+
+    def _so_far(self, event: Event) -> None:
+        """What a shortened record has no other lines for."""
+        self.before, self.last_group = event["before"], event["last_group"]
+        self.replayed = {n: x for n, x in self.replayed.items() if n >= self.before}
+        self.counts = collections.Counter(event["counts"])
+        self.weights = dict(event["weights"])
+        self.opened = collections.OrderedDict(event["opened"])
+        self.over = collections.OrderedDict(event["over"])
 
     def _leave(self, one: Trajectory) -> None:
         del self.trajectories[one.id]

@@ -21,20 +21,18 @@ from typing import Any
 import jax
 
 from steppo_jax import draws
-from steppo_jax.chat.template import ChatError
 from steppo_jax.chat.tokenizer import ChatTokenizer
 from steppo_jax.engine import EngineError, Request
-from steppo_jax.gateway import messages, parameters, prompts, speech
+from steppo_jax.gateway import messages, parameters, speech
 from steppo_jax.gateway.book import Step, Trajectory
 from steppo_jax.gateway.errors import ApiError, busy, unavailable
 from steppo_jax.gateway.parameters import Wanted
 from steppo_jax.gateway.pool import Pool
-from steppo_jax.gateway.prompts import Past, Prompt
+from steppo_jax.gateway.reading import Reading
 from steppo_jax.gateway.serving import Answered, Serving, Stopped
 from steppo_jax.gateway.speech import Spoken
 from steppo_jax.gateway.wire import CloseBody
 
-LARGE = 20_000  # characters from which on a prompt is tokenised in another thread
 Hear = Callable[[list[int]], None]
 
 
@@ -92,7 +90,8 @@ class Calls:
         max_new: int,
     ):
         self.chat, self.serving, self.pool, self._key = chat, serving, pool, key
-        self._longest, self.temperature, self.max_new = longest, temperature, max_new
+        self.reading = Reading(chat, longest)
+        self.temperature, self.max_new = temperature, max_new
         _draws(key, 0, 0, 0)  # compiled before anybody waits for it
         self._turns: dict[str, asyncio.Lock] = {}
         self._running: set[asyncio.Task] = set()
@@ -104,8 +103,7 @@ class Calls:
         if self.pool.iteration < 0:
             raise unavailable("the weights are not loaded yet", "starting", 2)
         wanted = parameters.of_inference(wanted)
-        ids = await self._tokenise(prompts.whole, self.chat, wanted)
-        self._check_length(ids)
+        ids = await self.reading.whole(wanted.messages, wanted.tools)
         seed = int.from_bytes(os.urandom(8)) if wanted.seed is None else wanted.seed
         key = jax.random.key(seed % 2**63)
         asked = []
@@ -147,8 +145,7 @@ class Calls:
                 one.touched = time.monotonic()
 
     async def _new_step(self, one: Trajectory, wanted, origin, hear) -> Reply:
-        prompt = await self.prompt(one, wanted.messages, wanted.tools)
-        self._check_length(prompt.ids)
+        prompt = await self.reading.step(one, wanted.messages, wanted.tools)
         place = len(one.steps)
         key = _draws(self._key, one.iteration, one.number, place)
         answered = await self._spoken(self._ask(prompt.ids, key, wanted, hear))
@@ -201,26 +198,6 @@ class Calls:
         spoken = Spoken(step.token, step.log_prob, step.finish)
         return Reply(step.call, step.created, len(step.prompt), [spoken], told)
 
-    async def prompt(
-        self, one: Trajectory, said: list[dict[str, Any]], tools: Any
-    ) -> Prompt:
-        """What a trajectory's next call reads."""
-        heads = {step.head: n for n, step in enumerate(one.steps)}
-        for digest in reversed(messages.digests(said, tools)[:-1]):
-            if digest in heads:
-                n = heads[digest]
-                step = one.steps[n]
-                past = Past(n, step.prompt, step.token, step.messages)
-                found = await self._run(
-                    said, prompts.extended, self.chat, said, tools, past
-                )
-                if found is not None:
-                    return found
-                break
-        ids = await self._run(said, prompts.whole, self.chat, said, tools)
-        kind = prompts.REBUILT if one.steps else prompts.FIRST
-        return Prompt(ids, kind, None, 0)
-
     async def after(self, name: str, body: CloseBody) -> list[int] | None:
         """The prompt of the state that a limit cut off, where its value is wanted."""
         if not self.pool.terms.bootstrap or body.end != "truncated":
@@ -239,9 +216,8 @@ class Calls:
             raise ApiError(400, text, "missing", "messages")
         said = [messages.plain(message) for message in body.messages]
         tools = body.tools and [t.model_dump(exclude_none=True) for t in body.tools]
-        prompt = await self.prompt(self.pool.find_open(name), said, tools or None)
-        self._check_length(prompt.ids)
-        return prompt.ids
+        one = self.pool.find_open(name)
+        return (await self.reading.step(one, said, tools or None)).ids
 
     def tidy(self) -> None:
         """Lets go of what belongs to trajectories that are over."""
@@ -250,27 +226,6 @@ class Calls:
                 del self._turns[name]
 
     # ---- what both need --------------------------------------------------------
-    async def _tokenise(self, make, chat, wanted: Wanted) -> list[int]:
-        said = wanted.messages
-        return await self._run(said, make, chat, said, wanted.tools)
-
-    async def _run(self, said: list[dict], make, *arguments):
-        size = sum(len(message["content"]) for message in said)
-        try:
-            if size < LARGE:
-                return make(*arguments)
-            return await asyncio.to_thread(make, *arguments)
-        except ChatError as error:
-            raise ApiError(400, str(error), "invalid_messages", "messages") from None
-
-    def _check_length(self, ids: list[int]) -> None:
-        if len(ids) > self._longest:
-            text = (
-                f"the prompt has {len(ids)} tokens, lm.max_prompt={self._longest} is "
-                "the most; shorten the messages"
-            )
-            raise ApiError(400, text, "context_length_exceeded", "messages")
-
     def _ask(self, ids: list[int], key, wanted: Wanted, hear: Hear | None):
         if self.serving.full:
             raise busy("too many calls are waiting for the model", "engine_full")

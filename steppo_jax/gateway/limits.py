@@ -1,8 +1,7 @@
 """What every request must obey before anything of it is understood (ASGI).
 
-Size and time of its body, its type (a browser's page can send JSON to another host
-only with that host's leave), the token, and how long a reader may take for what it is
-sent.
+Size and time of its body, and the token. How long a client may take for the rest is
+`patience`'s.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ LOCAL = ("localhost", "127.0.0.1", "[::1]", "testserver")
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """Bytes of a body and seconds to send one, to read an answer's piece."""
+    """Bytes of a body; seconds to send headers or a body, and to take what is sent."""
 
     body: int = 2**20
     send_seconds: float = 30.0
@@ -54,15 +53,7 @@ class Guarded:
         async def again():
             return given.pop() if given else await receive()
 
-        async def patient(message) -> None:
-            # A reader that takes nothing must not hold its connection for ever.
-            async with asyncio.timeout(self._limits.read_seconds):
-                await send(message)
-
-        try:
-            await self._app(scope, again, patient)
-        except TimeoutError:
-            return  # the server closes what is unfinished
+        await self._app(scope, again, send)
 
     def _admit(self, scope, headers: dict[bytes, bytes]) -> None:
         path = scope["path"]
@@ -76,10 +67,6 @@ class Guarded:
             if not hmac.compare_digest(said, b"Bearer " + self._token.encode()):
                 text = "give the gateway's token: Authorization: Bearer TOKEN"
                 raise ApiError(401, text, "invalid_api_key")
-        kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        if scope["method"] == "POST" and kind != b"application/json":
-            text = "the body must be JSON, with Content-Type: application/json"
-            raise ApiError(415, text, "not_json")
 
     async def _body(self, receive, headers: dict[bytes, bytes]) -> bytes:
         most = self._limits.body

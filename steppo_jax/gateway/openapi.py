@@ -31,6 +31,10 @@ ERROR = {
         }
     },
 }
+_NAMES = {
+    "id": {"type": "string"},
+    "model": {"type": "string", "enum": [wire.MODEL]},
+}
 STATUSES = (400, 401, 403, 404, 405, 408, 409, 413, 415, 429, 500, 503)
 _SCHEMAS = models_json_schema(
     [(body, "validation") for body in BODIES],
@@ -57,21 +61,23 @@ def _get(about: str, *names: str, kind: str = "application/json") -> dict[str, A
     return {"get": found | _parameters(*names)}
 
 
+def _for_all(made: dict[str, Any]) -> dict[str, Any]:
+    """The same, without a token."""
+    made["get"]["security"] = []
+    return made
+
+
 def _post(about: str, body: type, *names: str, good: int = 200) -> dict[str, Any]:
     schema = {"$ref": f"#/components/schemas/{body.__name__}"}
     key = {
         "name": "Idempotency-Key",
         "in": "header",
         "required": False,
-        "schema": {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": wire.SHORT,
-            "pattern": "^[!-~]+$",
-        },
+        "schema": {"type": "string", "pattern": wire.KEY},
     }
     found = {
         "summary": about,
+        "operationId": _operation(body, *names),
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": schema}},
@@ -80,17 +86,27 @@ def _post(about: str, body: type, *names: str, good: int = 200) -> dict[str, Any
         "security": [{"token": []}],
     }
     parameters = _parameters(*names).get("parameters", [])
-    if good == 201:  # the same request again
+    if body is wire.OpenBody:  # what its id is for
+        found["responses"]["201"]["links"] = {
+            name: {"operationId": name, "parameters": {"id": "$response.body#/id"}}
+            for name in (_operation(one, "id") for one in BODIES if one is not body)
+        }
+        # The same request again.
         found["responses"]["200"] = found["responses"]["201"]
     if body is wire.ChatBody:
-        stream = {"schema": {"type": "string"}}
+        stream = {"schema": {}}  # a text to some readers, its events to others
         found["responses"]["200"]["content"]["text/event-stream"] = stream
     return {"post": found | {"parameters": [*parameters, key]}}
 
 
+def _operation(body: type, *names: str) -> str:
+    """A name for what a body is sent to: close, chat, chat_id."""
+    return "_".join([body.__name__.removesuffix("Body").lower(), *names])
+
+
 def _parameters(*names: str) -> dict[str, Any]:
     made = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        {"name": name, "in": "path", "required": True, "schema": _NAMES[name]}
         for name in names
     ]
     return {"parameters": made} if made else {}
@@ -102,7 +118,7 @@ DESCRIPTION: dict[str, Any] = {
     "info": {"title": "steppo_jax gateway", "version": "1"},
     "security": [{"token": []}],
     "paths": {
-        "/": _get("A page for people", kind="text/html"),
+        "/": _for_all(_get("A page for people", kind="text/html")),
         "/v1/models": _get("What can be asked"),
         "/v1/models/{model}": _get("One of them", "model"),
         "/v1/status": _get("Pool, throughput, trajectories"),

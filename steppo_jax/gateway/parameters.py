@@ -14,9 +14,7 @@ from steppo_jax.engine import Sampling
 from steppo_jax.gateway import messages
 from steppo_jax.gateway.errors import ApiError
 from steppo_jax.gateway.speech import Form
-from steppo_jax.gateway.wire import ChatBody
-
-MODEL = "policy"  # the name of what is being trained
+from steppo_jax.gateway.wire import MODEL, ChatBody
 
 
 @dataclasses.dataclass(frozen=True)

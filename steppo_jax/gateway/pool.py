@@ -11,30 +11,22 @@ another one with the same draws.
 from __future__ import annotations
 
 import concurrent.futures
-import dataclasses
 import secrets
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
 
+from steppo_jax.errors import Refused
+from steppo_jax.gateway import places
 from steppo_jax.gateway.book import OPEN, Book, Group, Trajectory
-from steppo_jax.gateway.errors import ApiError, busy, unavailable
-from steppo_jax.gateway.journal import Event, Journal
+from steppo_jax.gateway.cut import Cut
+from steppo_jax.gateway.errors import ApiError, unavailable
+from steppo_jax.gateway.journal import Journal
+from steppo_jax.gateway.record_file import Event
+from steppo_jax.gateway.terms import Terms
 from steppo_jax.gateway.wire import CloseBody, OpenBody
 
 Done = concurrent.futures.Future
-
-
-@dataclasses.dataclass(frozen=True)
-class Terms:
-    """What of a run's settings the pool goes by."""
-
-    groups: int  # released together
-    group_size: int
-    max_steps: int  # of a trajectory
-    staleness: int  # iterations
-    idle_seconds: float
-    bootstrap: bool  # a truncated trajectory needs the state beyond
 
 
 class Pool:
@@ -46,7 +38,7 @@ class Pool:
 
     def __init__(self, book: Book, journal: Journal, terms: Terms):
         self.book, self.terms = book, terms
-        self._journal = journal
+        self.journal = journal
         self.changed = threading.Condition(threading.RLock())
         self.iteration, self.version, self.collecting = -1, 0, False
         # Iterations before this one were collected before a restart: they come from
@@ -54,11 +46,11 @@ class Pool:
         self.live_from = max(book.releases, default=-1) + 1
 
     def _happen(self, event: Event) -> Done:
-        if self._journal.failed is not None:
+        if self.journal.failed is not None:
             raise ApiError(
-                503, f"the record cannot be written: {self._journal.failed}", "record"
+                503, f"the record cannot be written: {self.journal.failed}", "record"
             )
-        done = self._journal.append(event)
+        done = self.journal.append(event)
         self.book.apply(event)
         self.changed.notify_all()
         return done
@@ -89,24 +81,23 @@ class Pool:
             if key is not None and key in self.book.opened:
                 return self.book.opened[key], None
             self.serves()
-            group = self._forming(body.group)
-            if group is None:
-                index = self._free_index(body.number)
-                number, name = index * self.terms.group_size, self.book.last_group + 1
-                taken: dict[int, str] = {}
-            else:
-                number, name = group.index * self.terms.group_size, group.id
-                taken = group.members
-            number += self._free_place(body.number, number, taken)
+            place = places.find(
+                self.book,
+                self.terms,
+                body.group,
+                body.number,
+                self.iteration,
+                self.limit(),
+            )
             event = {
                 "e": "open",
                 "id": f"traj_{secrets.token_hex(8)}",
                 "task": body.task,
-                "group": name,
+                "group": place.group,
                 "name": body.group,
                 "size": self.terms.group_size,
-                "number": number,
-                "iteration": self.iteration if group is None else group.iteration,
+                "number": place.number,
+                "iteration": place.iteration,
                 "own_sampling": body.own_sampling,
                 "key": key,
                 "at": time.time(),
@@ -122,43 +113,9 @@ class Pool:
                 "learning anew from the record after a restart", "catching_up", 2
             )
 
-    def _forming(self, name: str) -> Group | None:
-        """The group of this name with a free place. 409 if all are being played."""
-        size = self.terms.group_size
-        for group in self.book.groups.values():
-            if group.name != name:
-                continue
-            if len(group.members) < size:
-                return group
-            if not self._complete(group):
-                text = f"group {name!r} has its {size} trajectories, and some are open"
-                raise ApiError(409, text, "group_full", "group")
-        return None
-
-    def _free_index(self, number: int | None) -> int:
-        limit = (self.terms.staleness + self.collecting) * self.terms.groups
-        if len(self.book.groups) >= limit:
-            text = f"{len(self.book.groups)} groups are under way, the limit is {limit}"
-            raise busy(f"{text}; come again", "pool_full")
-        here = [g for g in self.book.groups.values() if g.iteration == self.iteration]
-        used = {group.index for group in here}
-        if number is None:
-            return next(n for n in range(len(used) + 1) if n not in used)
-        index = number // self.terms.group_size
-        if index in used:
-            text = f"number {number} belongs to another group"
-            raise ApiError(409, text, "number_taken", "number")
-        return index
-
-    def _free_place(self, number: int | None, first: int, taken: dict) -> int:
-        size = self.terms.group_size
-        if number is None:
-            return next(m for m in range(size) if m not in taken)
-        if not first <= number < first + size or number - first in taken:
-            free = [first + m for m in range(size) if m not in taken]
-            text = f"number {number} is not free in this group; free are {free}"
-            raise ApiError(409, text, "number_taken", "number")
-        return number - first
+    def limit(self) -> int:
+        """Most groups that may be under way."""
+        return (self.terms.staleness + self.collecting) * self.terms.groups
 
     def may_step(self, one: Trajectory) -> None:
         """Raises ApiError if no step may follow."""
@@ -232,6 +189,7 @@ class Pool:
             if not self.iteration >= self.live_from:
                 return
             late = time.monotonic() - self.terms.idle_seconds
+            update = self.iteration if self.collecting else self.iteration + 1
             for one in list(self.book.trajectories.values()):
                 if one.status == OPEN and not one.busy and one.touched < late:
                     text = (
@@ -239,10 +197,10 @@ class Pool:
                     )
                     self._happen({"e": "abandon", "id": one.id, "cause": text})
             for group in list(self.book.groups.values()):
-                members = [self.book.trajectories[m] for m in group.members.values()]
+                members = places.members_of(self.book, group)
                 whole = len(members) == self.terms.group_size
                 ended = all(one.closed for one in members)
-                if self._stale(members):
+                if places.stale(self.book, self.terms, members, update):
                     self._drop(group, "stale")
                 elif not whole and ended and max(m.touched for m in members) < late:
                     self._drop(group, "incomplete")
@@ -251,30 +209,46 @@ class Pool:
         self.book.counts[f"dropped_{cause}"] += 1
         self._happen({"e": "drop", "group": group.id, "cause": cause})
 
-    def _stale(self, members: list[Trajectory]) -> bool:
-        """Whether a token of a group is too old for the next update."""
-        versions = [v for v in (one.oldest() for one in members) if v is not None]
-        if not versions:
-            return False
-        next_update = self.iteration if self.collecting else self.iteration + 1
-        sampled = self.book.weights.get(min(versions), self.iteration)
-        return next_update - sampled > self.terms.staleness
-
     # ---- the trainer -----------------------------------------------------------
     def begin(self, iteration: int, version: int) -> None:
-        """Rows of this iteration are wanted, and sampled with these weights."""
+        """Rows of this iteration are wanted, and sampled with these weights.
+
+        Raises Refused where rows to be learned again are not recorded any more.
+        """
         with self.changed:
+            if iteration < self.book.before:
+                raise Refused(
+                    f"{self.journal.path} was shortened when there was a checkpoint "
+                    f"of iteration {self.book.before}, and the run goes on from "
+                    f"{iteration}: what it learned since is gone. Put that checkpoint "
+                    "back, or start in another --workdir"
+                )
             self.book.forget(iteration)
             self._happen({"e": "weights", "iteration": iteration, "version": version})
             self.iteration, self.version, self.collecting = iteration, version, True
             self.sweep()
+
+    def shorten(self, saved: Callable[[], int]) -> Done | None:
+        """Lets the record go of what was learned from, where it is long.
+
+        Args:
+          saved: the iteration before which no restart will begin.
+        """
+        with self.changed:
+            if not self.journal.long:
+                return None
+            cut = Cut(self.book, saved())
+            self.book.apply(cut.last)
+            return self.journal.shorten(cut.wants, cut.last)
 
     def release(self) -> list[Trajectory] | None:
         """The trajectories of the iteration, groups whole, or None if too few are."""
         with self.changed:
             book, terms = self.book, self.terms
             if self.iteration not in book.releases:
-                complete = [g for g in book.groups.values() if self._complete(g)]
+                complete = [
+                    g for g in book.groups.values() if places.complete(book, terms, g)
+                ]
                 if len(complete) < terms.groups:
                     return None
                 complete.sort(key=lambda g: (g.iteration, g.index))
@@ -287,33 +261,3 @@ class Pool:
                 self._happen(event).result()  # before anybody learns from it
             self.collecting = False
             return [book.trajectories[name] for name in book.releases[self.iteration]]
-
-    def _complete(self, group: Group) -> bool:
-        members = group.members.values()
-        closed = all(self.book.trajectories[name].closed for name in members)
-        return closed and len(members) == self.terms.group_size
-
-    def summary(self) -> dict[str, Any]:
-        """Numbers of the pool."""
-        with self.changed:
-            complete = sum(self._complete(g) for g in self.book.groups.values())
-            status = [t.status for t in self.book.trajectories.values()]
-            limit = (self.terms.staleness + self.collecting) * self.terms.groups
-            return {
-                "iteration": self.iteration,
-                "policy_version": self.version,
-                "phase": self._phase(),
-                "groups_complete": complete,
-                "groups_forming": len(self.book.groups) - complete,
-                "groups_wanted": self.terms.groups,
-                "groups_limit": limit,
-                "trajectories_open": status.count(OPEN),
-                "counts": dict(self.book.counts),
-            }
-
-    def _phase(self) -> str:
-        if self.iteration < 0:
-            return "starting"
-        if self.iteration < self.live_from:
-            return "catching up"
-        return "collecting" if self.collecting else "learning"

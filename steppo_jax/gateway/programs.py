@@ -21,7 +21,8 @@ from steppo_jax.actor.rollout import Rollout
 from steppo_jax.errors import Refused
 from steppo_jax.gateway.book import Trajectory
 from steppo_jax.gateway.calls import Calls
-from steppo_jax.gateway.pool import Pool, Terms
+from steppo_jax.gateway.pool import Pool
+from steppo_jax.gateway.terms import Terms
 from steppo_jax.learner.state import LearnerState
 from steppo_jax.text import programs as text
 from steppo_jax.text.environment import state_key
@@ -38,10 +39,15 @@ class Interrupted(Exception):
 
 @dataclasses.dataclass
 class Source:
-    """Where rows come from, and whether anybody wants them still."""
+    """Where rows come from, and whether anybody wants them still.
+
+    Args:
+      saved: iteration of the oldest checkpoint that a restart may go on from.
+    """
 
     calls: Calls
     stopping: Callable[[], bool] = lambda: False
+    saved: Callable[[], int] = lambda: 0
 
     @property
     def pool(self) -> Pool:
@@ -53,6 +59,7 @@ class Source:
         copy = jax.tree.map(jnp.copy, params)
         self.calls.serving.refresh(copy, version)
         self.pool.begin(iteration, version)
+        self.pool.shorten(self.saved)
 
     def wait(self) -> list[Trajectory]:
         """The trajectories of the iteration. Raises Interrupted."""

@@ -11,9 +11,9 @@ import jax
 from ml_collections import ConfigDict
 
 from steppo_jax import closing, report, settings, train
+from steppo_jax.checkpoint import Checkpoints
 from steppo_jax.engine import Engine
-from steppo_jax.gateway import app, journal, programs, server
-from steppo_jax.gateway.book import Book
+from steppo_jax.gateway import app, programs, restart, server
 from steppo_jax.gateway.calls import Calls
 from steppo_jax.gateway.limits import Limits
 from steppo_jax.gateway.pool import Pool
@@ -37,12 +37,16 @@ def run(
     port: int = 8100,
     token: str | None = None,
     max_body: int = 2**20,
+    keep_record: bool = False,
     tell: Callable[[str], None] = _print,
 ) -> None:
     """Serves and trains as `config` says until its iterations are done.
 
     Raises what `train.run` raises, and ServerError for an address that cannot be
     served. SIGTERM while rows are awaited ends at once with 143: they are on disk.
+
+    Args:
+      keep_record: what is cut from the record stays beside it, in numbered files.
     """
     settings.check(config)
     server.check_address(host, token)
@@ -50,13 +54,13 @@ def run(
     with contextlib.ExitStack() as stack:
 
         def rows_of(inner: TextPrograms) -> Source:
-            return Source(
-                stack.enter_context(serving(inner, workdir)), lambda: bool(stop)
-            )
+            calls = stack.enter_context(serving(inner, workdir, keep=keep_record))
+            return Source(calls, lambda: bool(stop), lambda: saved(workdir))
 
         p = programs.build(config, rows_of)
-        made = app.build(p.rows.calls, Limits(body=max_body), token)
-        http = server.Server(made, host, port)
+        limits = Limits(body=max_body)
+        made = app.build(p.rows.calls, limits, token)
+        http = server.Server(made, host, port, limits)
         http.start()
         stack.callback(http.stop)
         tell(f"gateway at http://{_shown(host)}:{http.port}/v1")
@@ -74,14 +78,25 @@ def _shown(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def saved(workdir: pathlib.Path) -> int:
+    """The iteration of a run's oldest checkpoint; 0 before there is any.
+
+    Not the newest: where that one is damaged, the run goes on from an older one.
+    """
+    folder = workdir / "checkpoints"
+    if not folder.is_dir():
+        return 0
+    with contextlib.closing(Checkpoints(folder, read_only=True)) as found:
+        return min(found.iterations(), default=0)
+
+
 @contextlib.contextmanager
-def serving(inner: TextPrograms, workdir: pathlib.Path) -> Iterator[Calls]:
+def serving(
+    inner: TextPrograms, workdir: pathlib.Path, *, keep: bool = False
+) -> Iterator[Calls]:
     """Everything that answers calls, with what the run's record tells."""
     config, lm = inner.config, inner.config.lm
-    book, path = Book(), workdir / FILE
-    record = journal.Journal(path)  # first: nobody else writes while it is read
-    for event in journal.read(path):
-        book.apply(event)
+    book, record = restart.remembered(workdir / FILE, saved(workdir), keep=keep)
     engine = Engine(
         inner.learner.policy,
         None,  # weights come with the first iteration

@@ -5,11 +5,14 @@ from __future__ import annotations
 import ipaddress
 import socket
 import threading
+import time
 from typing import Any
 
 import uvicorn
 
 from steppo_jax.errors import Refused
+from steppo_jax.gateway.limits import Limits
+from steppo_jax.gateway.patience import Patience
 
 CONNECTIONS = 2048  # at once; more are told 503
 
@@ -31,10 +34,26 @@ def check_address(host: str, token: str | None) -> None:
         )
 
 
-class Server:
-    """Serves an application from `start` until `stop`; `port` is the real one."""
+class _Uvicorn(uvicorn.Server):
+    """Looks after its connections with every tick, ten times a second."""
 
-    def __init__(self, app: Any, host: str, port: int):
+    def __init__(self, config: uvicorn.Config, patience: Patience):
+        super().__init__(config)
+        self._patience = patience
+
+    async def on_tick(self, counter: int) -> bool:
+        self._patience.look(self.server_state.connections, time.monotonic())
+        return await super().on_tick(counter)
+
+
+class Server:
+    """Serves an application from `start` until `stop`; `port` is the real one.
+
+    Args:
+      limits: how long a client may take; those of `app`.
+    """
+
+    def __init__(self, app: Any, host: str, port: int, limits: Limits | None = None):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -59,12 +78,14 @@ class Server:
             ws="none",
             lifespan="on",
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Uvicorn(config, Patience(limits or Limits()))
         self._thread = threading.Thread(
             target=self._server.run, args=([self._socket],), name="http", daemon=True
         )
 
     def start(self) -> None:
+        # At once: whoever is told the address may come before the thread is there.
+        self._socket.listen(CONNECTIONS)
         self._thread.start()
 
     def stop(self) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from steppo_jax.gateway import places
 from steppo_jax.gateway.book import OPEN, Trajectory
 from steppo_jax.gateway.calls import Calls
+from steppo_jax.gateway.pool import Pool
 
 LIVE = 100  # trajectories that are shown, of each kind
 WORDS = 400  # characters of an observation or a response
@@ -23,7 +25,7 @@ def of(calls: Calls) -> dict[str, Any]:
         names = {group.id: group.name for group in pool.book.groups.values()}
         seconds = dict(calls.seconds)
         return {
-            "pool": pool.summary(),
+            "pool": summary(pool),
             "engine": {
                 "slots": calls.serving.slots,
                 "waiting": calls.serving.waiting,
@@ -35,6 +37,36 @@ def of(calls: Calls) -> dict[str, Any]:
             "live": [_told(one, names) for one in live[:LIVE]],
             "ended": [_told(one, names) for one in ended[:LIVE]],
         }
+
+
+def summary(pool: Pool) -> dict[str, Any]:
+    """Numbers of the pool."""
+    with pool.changed:
+        book = pool.book
+        complete = sum(
+            places.complete(book, pool.terms, group) for group in book.groups.values()
+        )
+        open_ones = [t for t in book.trajectories.values() if t.status == OPEN]
+        return {
+            "iteration": pool.iteration,
+            "policy_version": pool.version,
+            "phase": _phase(pool),
+            "groups_complete": complete,
+            "groups_forming": len(book.groups) - complete,
+            "groups_wanted": pool.terms.groups,
+            "groups_limit": pool.limit(),
+            "trajectories_open": len(open_ones),
+            "counts": dict(book.counts),
+            "record": pool.journal.summary(),
+        }
+
+
+def _phase(pool: Pool) -> str:
+    if pool.iteration < 0:
+        return "starting"
+    if pool.iteration < pool.live_from:
+        return "catching up"
+    return "collecting" if pool.collecting else "learning"
 
 
 def _told(one: Trajectory, names: dict[int, str]) -> dict[str, Any]:

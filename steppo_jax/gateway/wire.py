@@ -2,7 +2,8 @@
 
 The rule for parameters of a call: one that would change the answer and cannot be
 served is refused, one that cannot change it is read and without effect, and a name
-that is not known is refused. null means not given.
+that is not known is refused. null means not given, and no text stands for a number or a
+truth value.
 """
 
 from __future__ import annotations
@@ -10,25 +11,37 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+MODEL = "policy"  # the name of what is being trained
 SHORT, LONG = 200, 1_000_000  # most characters of a name, of a text
+KEY = f"^[!-~]{{1,{SHORT}}}$"  # of Idempotency-Key
 Name = Annotated[str, Field(min_length=1, max_length=SHORT)]
 Text = Annotated[str, Field(max_length=LONG)]
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e30, le=1e30)]
 Off = Annotated[float, Field(ge=0, le=0)]  # only where it does nothing
 
 
+def _no(value: bool) -> bool:
+    if value:
+        raise ValueError("only false is served")
+    return value
+
+
+# Not Literal[False], which 0 is too.
+No = Annotated[bool, AfterValidator(_no), Field(json_schema_extra={"const": False})]
+
+
 class Body(pydantic.BaseModel):
     """Unknown names are refused, so that nothing is silently without effect."""
 
-    model_config = pydantic.ConfigDict(extra="forbid")
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True)
 
 
 class Loose(pydantic.BaseModel):
     """Parts that clients copy from answers with whatever else stood there."""
 
-    model_config = pydantic.ConfigDict(extra="ignore")
+    model_config = pydantic.ConfigDict(extra="ignore", strict=True)
 
 
 class Part(Loose):
@@ -62,14 +75,14 @@ class Message(Loose):
 class Tool(pydantic.BaseModel):
     """A function that the model may call; its schema is shown to it as it is."""
 
-    model_config = pydantic.ConfigDict(extra="allow")
+    model_config = pydantic.ConfigDict(extra="allow", strict=True)
     type: Literal["function"]
     function: dict[str, Any]
 
 
 class StreamOptions(Body):
     include_usage: bool | None = None
-    include_obfuscation: Literal[False] | None = None
+    include_obfuscation: No | None = None
 
 
 class ResponseFormat(Body):
@@ -79,7 +92,8 @@ class ResponseFormat(Body):
 class ChatBody(Body):
     """POST /v1/chat/completions."""
 
-    model: Name
+    # Another name is a 404 of its own; the description says the one that there is.
+    model: Annotated[Name, Field(json_schema_extra={"enum": [MODEL]})]
     messages: Annotated[list[Message], Field(min_length=1, max_length=10_000)]
     # What changes the answer.
     tools: Annotated[list[Tool], Field(max_length=1000)] | None = None

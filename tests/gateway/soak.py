@@ -23,6 +23,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import httpx2
 import psutil
@@ -33,15 +34,17 @@ STEPS = 3
 RECORD = "run/gateway/steps.jsonl"
 
 
-def harness(url: str, number: int, out: pathlib.Path, until: float) -> None:
-    """Plays until the time is over; knows that nobody may answer for a while."""
+def harness(
+    url: str, number: int, out: pathlib.Path, going: Callable[[], bool]
+) -> None:
+    """Plays as long as `going`; knows that nobody may answer for a while."""
     rng = random.Random(f"{number} {time.time()}")
     log = (out / f"{number}-{os.getpid()}.jsonl").open("a")
     client = httpx2.Client(base_url=url, timeout=60)
 
     def ask(method: str, path: str, body=None, key: str | None = None):
         headers = {"idempotency-key": key} if key else {}
-        while time.time() < until:
+        while going():
             try:
                 answer = client.request(method, path, json=body, headers=headers)
             except httpx2.TransportError:
@@ -92,7 +95,7 @@ def serve(out: pathlib.Path, port: int, made_up: bool) -> None:
     words += ("iterations=100000", "checkpoint.every=1", "gateway.idle_seconds=20")
     words += ("learner.microbatch=32", "lm.max_new=8", "gateway.calls=1024")
     config = made.config(folder, *words, method="steppo")
-    run.run(config, out / "run", port=port)
+    run.run(config, out / "run", port=port, keep_record=True)
 
 
 def main() -> None:
@@ -115,7 +118,7 @@ def main() -> None:
         serve(out, given.port, given.made_up)
         return
     if given.role == "harness":
-        harness(url, given.number, told, given.until)
+        harness(url, given.number, told, lambda: time.time() < given.until)
         return
 
     def start(role: str, *more: str) -> subprocess.Popen:
@@ -167,7 +170,7 @@ def main() -> None:
         player.wait()
     server.terminate()
     server.wait(60)
-    found = judge(out)
+    found = judge(out, told)
     assert last is not None, "the gateway is not back since its last kill"
     # Counts since the last start of the gateway.
     engine, pool = last["engine"], last["pool"]
@@ -189,21 +192,27 @@ def main() -> None:
     sys.exit(bool(found["lost"] or found["doubled"] or found["changed"]))
 
 
-def judge(out: pathlib.Path) -> dict:
+def judge(out: pathlib.Path, acknowledged: pathlib.Path) -> dict:
     """What was acknowledged against what is recorded."""
-    from steppo_jax.gateway import journal
+    from steppo_jax.gateway import record_file
 
-    recorded, calls, beside = {}, collections.Counter(), []
-    seen: collections.Counter[str] = collections.Counter()
-    for event in journal.read(out / RECORD):
-        if event["e"] == "step":
-            place = (event["id"], seen[event["id"]])
-            seen[event["id"]] += 1
-            calls[event["call"]] += 1
-            recorded[place] = event
-            beside.append(event["seconds"] - event["engine_seconds"])
+    recorded, doubled, beside = {}, 0, []
+    # Every cut of the record leaves a file; what was kept stands in the next one too.
+    for path in sorted((out / RECORD).parent.glob("*.jsonl")):
+        steps = collections.defaultdict(list)
+        for event in record_file.read(path):
+            if event["e"] == "step":
+                steps[event["id"]].append(event)
+        calls = collections.Counter(x["call"] for each in steps.values() for x in each)
+        doubled += sum(n > 1 for n in calls.values())
+        for name, each in steps.items():
+            for place, event in enumerate(each):
+                before = recorded.setdefault((name, place), event)
+                doubled += before["call"] != event["call"]
+                if before is event:
+                    beside.append(event["seconds"] - event["engine_seconds"])
     told = []
-    for path in sorted((out / "acknowledged").glob("*.jsonl")):
+    for path in sorted(acknowledged.glob("*.jsonl")):
         told += [json.loads(x) for x in path.read_text().split("\n")[:-1]]
     lost = changed = 0
     for one in told:
@@ -216,7 +225,7 @@ def judge(out: pathlib.Path) -> dict:
         "acknowledged": len(told),
         "recorded": len(recorded),
         "lost": lost,
-        "doubled": sum(n > 1 for n in calls.values()),
+        "doubled": doubled,
         "changed": changed,
         "p50": seconds[len(seconds) // 2],
         "beside": sorted(beside)[len(beside) // 2],

@@ -4,11 +4,13 @@ import json
 
 import pytest
 
-from steppo_jax.gateway import journal
+from steppo_jax.gateway import record_file
 from steppo_jax.gateway.book import Book
-from steppo_jax.gateway.journal import Journal, RecordInUse
-from steppo_jax.gateway.pool import Pool, Terms
+from steppo_jax.gateway.journal import Journal
+from steppo_jax.gateway.pool import Pool
+from steppo_jax.gateway.record_file import RecordInUse
 from steppo_jax.gateway.run import FILE
+from steppo_jax.gateway.terms import Terms
 from steppo_jax.records import BrokenRecords
 from tests.gateway.made import HELLO, chat, gateway, opened, played
 
@@ -78,7 +80,7 @@ def test_a_restart_knows_everything_acknowledged(inner, params, tmp_path):
         told = chat(client, messages, at).json()["trajectory"]
         assert told["step"] == 1 and told["kind"] == "appended"
     assert path.read_bytes().startswith(whole)
-    assert len(list(journal.read(path))) == whole.count(b"\n") + 2  # weights, step
+    assert len(list(record_file.read(path))) == whole.count(b"\n") + 2  # weights, step
 
 
 def test_what_was_released_comes_again_and_nobody_is_served_meanwhile(
@@ -149,6 +151,22 @@ def test_rows_are_used_no_later_than_allowed(tmp_path, staleness, kept):
         assert pool.book.counts["dropped_stale"] == 1
 
 
+def test_a_group_that_nobody_goes_on_with_is_dropped(tmp_path):
+    """Its place is free, and what was played of it is counted."""
+    pool = a_pool(tmp_path, group_size=2)
+    pool.begin(0, 0)
+    alone = open_one(pool, "a")
+    speak(pool, alone, 0)
+    close(pool, alone)
+    pool.sweep()
+    assert alone.id in pool.book.trajectories, "the other may still come"
+    alone.touched -= 61
+    pool.sweep()
+    assert pool.book.counts["dropped_incomplete"] == 1
+    assert pool.book.groups == pool.book.trajectories == {}
+    assert pool.book.over[alone.id] == "dropped"
+
+
 def test_with_staleness_the_next_groups_are_played_while_it_learns(tmp_path):
     pool = a_pool(tmp_path, staleness=1)
     pool.begin(0, 0)
@@ -172,11 +190,11 @@ def test_the_record_has_one_writer_and_only_whole_lines(tmp_path):
     futures = [record.append({"n": n}) for n in range(100)]
     for done in futures:
         done.result()
-    assert [e.get("n") for e in journal.read(path)] == [None, *range(100)]
+    assert [e.get("n") for e in record_file.read(path)] == [None, *range(100)]
     record.close()
     path.write_bytes(b'{"e":1}\nrubbish\n{"e":2}\n')
     with pytest.raises(BrokenRecords, match=":2"):
-        list(journal.read(path))
+        list(record_file.read(path))
 
 
 def test_a_record_that_cannot_be_written_ends_acknowledging(

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from steppo_jax.gateway import journal
+from steppo_jax.gateway import record_file
 from steppo_jax.gateway.run import FILE
 from tests.gateway.made import HELLO, chat, gateway, opened, played
 
@@ -42,7 +42,7 @@ def test_a_row_is_exactly_what_was_read_and_said(alone, inner):
     assert step.version == [0] * len(step.token) and step.kind == "first"
     assert step.observation == HELLO[0]["content"]
     assert answer["trajectory"] == {"id": at[17:], "step": 0, "kind": "first"}
-    events = list(journal.read(workdir / FILE))
+    events = list(record_file.read(workdir / FILE))
     assert [e["e"] for e in events] == ["weights", "open", "step"]
     assert events[2]["token"] == step.token and events[2]["log_prob"] == step.log_prob
 
@@ -68,6 +68,27 @@ def test_a_history_that_goes_on_keeps_the_sampled_ids(alone, inner):
     # One stop token between the answer and what follows, sampled or not.
     ends = [t for t in (one.token[-1], *more) if t in inner.chat.stop]
     assert len(ends) == 2
+
+
+def test_the_engine_reads_what_the_row_says(alone, monkeypatch):
+    """The ids that were sampled, though their words have another spelling in ids."""
+    client, source, _ = alone
+    serving, read = source.calls.serving, []
+    real = serving.submit
+
+    def submit(request, hear=None):
+        read.append(list(request.prompt))
+        return real(request, hear)
+
+    monkeypatch.setattr(serving, "submit", submit)
+    at, messages, unlike = opened(client), list(HELLO), 0
+    for _ in range(3):
+        said = message(chat(client, messages, at))
+        messages += [said, {"role": "user", "content": "on"}]
+        again = source.calls.chat.conversation(messages)
+        unlike += again[: len(read[-1])] != read[-1]
+    assert [step.prompt for step in steps_of(source, at)] == read
+    assert unlike, "else this shows nothing"
 
 
 def test_a_rewritten_history_is_rebuilt(alone, inner):
@@ -229,6 +250,15 @@ def test_a_retry_is_answered_from_the_record(alone):
     end = {"end": "terminated"}
     assert client.post(f"{at}/close", json=end, headers=key).status_code == 200
     assert client.post(f"{at}/close", json=end, headers=key).status_code == 200
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "x" * 201, "é".encode()])
+def test_a_key_is_a_word(alone, key):
+    client, source, _ = alone
+    at = opened(client)
+    headers = [(b"idempotency-key", key if isinstance(key, bytes) else key.encode())]
+    assert code(chat(client, HELLO, at, headers=headers)) == (400, "invalid_value")
+    assert steps_of(source, at) == []
 
 
 def test_calls_of_one_trajectory_come_one_after_the_other(alone):
