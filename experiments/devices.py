@@ -92,6 +92,12 @@ def _check_shared(config: ml_collections.ConfigDict, processes: int) -> None:
             "share a mesh; set --config.parallel.kind=mesh and parallel.data * fsdp * "
             "tensor to the number of all their devices"
         )
+    tensor, each = config.parallel.tensor, meshed(config) // processes
+    if config.lm.weights is not None and each % tensor:
+        raise ConfigError(
+            f"config.parallel.tensor={tensor}: a language model's slots share it inside "
+            f"a process, which has {each} devices; use a divisor"
+        )
     if meshed(config) % processes:
         raise ConfigError(
             f"config.parallel.*: {meshed(config)} devices do not divide over "

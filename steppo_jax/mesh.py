@@ -121,8 +121,8 @@ class Mesh:
         kept = [row for row in rows if own.issuperset(row)]
         if len(kept) * self.tensor != len(own):
             raise ValueError(
-                f"parallel.tensor={self.tensor}: does not divide the {len(own)} devices "
-                "of a process; use a divisor"
+                f"parallel.tensor={self.tensor}: does not divide the {len(own)} "
+                "devices of a process; use a divisor"
             )
         return Mesh(tuple(np.ravel(kept)), len(kept), 1, self.tensor, settled=True)
 

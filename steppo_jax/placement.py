@@ -144,9 +144,7 @@ def by_heads(kernel: Any) -> Any:
     )
 
 
-def by_piece(
-    local: Callable[..., Any], given: Any, gives: Any
-) -> Callable[..., Any]:
+def by_piece(local: Callable[..., Any], given: Any, gives: Any) -> Callable[..., Any]:
     """`local` on each device's own part of its arguments; as given without a mesh.
 
     For reads and writes at places that differ from row to row: nothing is sent for

@@ -63,7 +63,9 @@ def bytes_held(policy: Policy, slots: int, capacity: int) -> int:
     return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(shapes))
 
 
-def read(policy: Policy, params, slots: Slots, slot_P, token_PL, real_P, start_P, asked):
+def read(
+    policy: Policy, params, slots: Slots, slot_P, token_PL, real_P, start_P, asked
+):
     """Reads a padded prompt tail into one slot of each of P pieces of the devices.
 
     Of each tail `real` tokens count, from place `start` on. What padding writes lies
@@ -176,7 +178,9 @@ def speak(
     put = by_piece(
         functools.partial(_put_back, steps=steps), (CACHE, CACHE, ROWS, ROWS), CACHE
     )
-    cache = jax.tree.map(lambda x, y: put(x, y, began.length, began.active), whole, near)
+    cache = jax.tree.map(
+        lambda x, y: put(x, y, began.length, began.active), whole, near
+    )
     return slots.replace(cache=cache), *out
 
 

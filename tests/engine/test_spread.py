@@ -4,7 +4,6 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from steppo_jax import hlo
@@ -25,7 +24,9 @@ def engine(params, config=WIDE, **options):
 
 
 def asked():
-    return [dataclasses.replace(r, sampling=HOW[i % 3]) for i, r in enumerate(requests(9))]
+    return [
+        dataclasses.replace(r, sampling=HOW[i % 3]) for i, r in enumerate(requests(9))
+    ]
 
 
 def drawn(config=WIDE):
@@ -99,9 +100,9 @@ def test_decoding_and_reading_send_nothing_of_the_caches(params):
 
 
 def test_slots_and_heads_that_do_not_divide_are_refused(params):
-    with pytest.raises(EngineError, match="slots=3: 2 pieces .* use a multiple"):
+    with pytest.raises(EngineError, match=r"slots=3: 2 pieces .* use a multiple"):
         engine(None, mesh=meshed((2, 1, 1)), slots=3)
-    with pytest.raises(EngineError, match="kv_heads=2: tensor=4 .* use a divisor"):
+    with pytest.raises(EngineError, match=r"kv_heads=2: tensor=4 .* use a divisor"):
         engine(None, mesh=meshed((1, 1, 4)))
     with pytest.raises(EngineError, match="turned on a mesh"):
         engine(None, mesh=meshed((2, 1, 1)), turn=True)

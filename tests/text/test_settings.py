@@ -54,7 +54,7 @@ def test_every_field_changes_the_run_or_is_refused(folder, field):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["devices=2"], "devices=2: lm.weights=.* plays and learns on one device"),
+        (["devices=2"], "devices=2: lm.weights=.* learns on one device under"),
         (["model.positions=learned", "model.rope_theta=None"], "rotary positions"),
     ],
 )
