@@ -95,7 +95,7 @@ def _check_shared(config: ml_collections.ConfigDict, processes: int) -> None:
     tensor, each = config.parallel.tensor, meshed(config) // processes
     if config.lm.weights is not None and each % tensor:
         raise ConfigError(
-            f"config.parallel.tensor={tensor}: a language model's slots share it inside "
+            f"config.parallel.tensor={tensor}: a language model's slots are cut inside "
             f"a process, which has {each} devices; use a divisor"
         )
     if meshed(config) % processes:

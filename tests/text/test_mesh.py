@@ -3,47 +3,28 @@
 In this process, which has eight CPU devices; the model is random and tiny, of float32.
 """
 
+import dataclasses
 import functools
+import os
+import pathlib
+import subprocess
+import sys
 
 import jax
 import numpy as np
 import pytest
 
-from configs import household
 from steppo_jax import assembly, memory, placement, records, settings, train
 from steppo_jax.checkpoint import Checkpoints
 from steppo_jax.settings import ConfigError
 from steppo_jax.text.programs import TextPrograms
 from steppo_jax.warm_start import CloneSettings
 from tests import compiling
+from tests.processes.bare import free_port
 from tests.text import tiny
+from tests.text.pair import config, mesh
 
-SMALL = (
-    "lm.max_prompt=600",
-    "lm.max_new=6",
-    "lm.slots=4",
-    "env.max_steps=2",
-    "rollout.groups=2",
-    "rollout.group_size=2",
-    "learner.microbatch=2",
-    "learner.minibatches=1",
-    "critic.warmup_iterations=0",
-    "eval.episodes=2",
-    "eval.panels=unseen",
-    "iterations=4",
-    "checkpoint.every=1",
-)
 SIZES = [(2, 1, 1), (1, 2, 1), (1, 1, 2)]
-
-
-def mesh(data: int, fsdp: int, tensor: int) -> tuple[str, ...]:
-    sizes = {"data": data, "fsdp": fsdp, "tensor": tensor}
-    return ("parallel.kind=mesh", *(f"parallel.{k}={v}" for k, v in sizes.items()))
-
-
-def config(folder, *words, method="steppo"):
-    said = [method, "smoke", f"model={folder}", *SMALL, *words]
-    return household.get_config(",".join(said))
 
 
 @pytest.fixture(scope="module")
@@ -187,12 +168,49 @@ def test_a_run_moves_to_another_mesh_and_to_one_device(built, tmp_path, monkeypa
         assert a.sharding.device_set == {jax.devices()[0]}
 
 
+@pytest.mark.slow
+def test_two_processes_play_and_learn_as_one(built, folder, tmp_path):
+    """Each with one device, environments and slots of its own."""
+    where = {"STEPPO_COORDINATOR": f"127.0.0.1:{free_port()}", "STEPPO_PROCESSES": "2"}
+    command = [sys.executable, "-m", "tests.text.pair", tmp_path / "two", folder]
+    given = os.environ | where | {"JAX_PLATFORMS": "cpu"}
+    both = [
+        subprocess.Popen(
+            command,
+            cwd=pathlib.Path(__file__).parents[2],
+            env=given | {"STEPPO_PROCESS_ID": str(i)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for i in range(2)
+    ]
+    try:
+        told = [one.communicate(timeout=900)[0] for one in both]
+    finally:
+        for one in both:
+            one.kill()
+    assert [one.returncode for one in both] == [0, 0], told
+    p = built((2, 1, 1))
+    shorter = p.config.copy_and_resolve_references()
+    shorter.iterations = 2
+    train.learn(dataclasses.replace(p, config=shorter), tmp_path / "one")
+    two, one = (metrics(tmp_path / x) for x in ("two", "one"))
+    assert two == one and len(one) == 2
+    panels = [records.read(tmp_path / x / "eval/unseen.jsonl") for x in ("two", "one")]
+    assert panels[0] == panels[1] and len(panels[0]) == 6
+    folders = [tmp_path / x / "checkpoints" for x in ("two", "one")]
+    states = [Checkpoints(x, read_only=True) for x in folders]
+    found = [x.restore(2, p.abstract()) for x in states]
+    for one in states:
+        one.close()
+    for a, b in zip(*(jax.tree.leaves(x.policy) for x in found), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-8)
+
+
 def test_adapters_learn_on_a_mesh(folder):
     lora = ("model.lora_rank=2", "model.lora_alpha=4.0", "model.lora_layers=all")
-    made = [
-        config(folder, *lora, *w, method="grpo")
-        for w in (("devices=1",), mesh(1, 2, 1))
-    ]
+    made = [config(folder, *lora, *w) for w in (("devices=1",), mesh(1, 2, 1))]
     (rolled, _, state, _), (found, _, after, _) = (
         step(assembly.build(x)) for x in made
     )
@@ -242,8 +260,8 @@ def test_what_the_engine_holds_is_in_the_estimate(built):
     ("words", "says"),
     [
         (
-            (*mesh(4, 2, 1),),
-            r"lm.slots=4: parallel.data \* parallel.fsdp=8 .* multiple of 8",
+            (*mesh(2, 1, 1), "lm.slots=3"),
+            r"lm.slots=3: parallel.data \* parallel.fsdp=2 .* multiple of 2",
         ),
         ((*mesh(1, 1, 4),), r"parallel.tensor=4: does not divide model.heads=2"),
         (
