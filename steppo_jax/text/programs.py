@@ -375,7 +375,7 @@ class Played:
 
 
 def _dtypes(config: ConfigDict) -> dict[str, Any]:
-    names = ("dtype", "remat", "attention", "scan_layers")
+    names = ("dtype", "remat", "remat_keep", "attention", "scan_layers")
     return {name: config.model[name] for name in names}
 
 

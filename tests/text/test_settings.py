@@ -63,6 +63,11 @@ def test_what_a_model_cannot_do_is_refused(folder, words, message):
         settings.check(config(folder, *words))
 
 
+def test_what_rematerialisation_keeps_is_no_matter_of_the_file(folder):
+    p = assembly.build(config(folder, "model.remat=True", "model.remat_keep=products"))
+    assert p.learner.policy.config.remat_keep == "products"
+
+
 def test_branching_needs_an_actor_inside_the_program(folder):
     made = household.get_config(f"monte_carlo,model={folder}")
     with pytest.raises(ConfigError, match="only an actor inside the program can"):
