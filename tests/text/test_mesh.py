@@ -168,6 +168,13 @@ def test_a_run_moves_to_another_mesh_and_to_one_device(built, tmp_path, monkeypa
         assert a.sharding.device_set == {jax.devices()[0]}
 
 
+def said(workdir) -> list:
+    """Task and words of the episodes that a run has shown, in their order."""
+    files = sorted((workdir / "trajectories").glob("*.jsonl"))
+    steps = [step for x in files for e in records.read(x) for step in e["steps"]]
+    return [(step["observation"], step["response"]) for step in steps]
+
+
 @pytest.mark.slow
 def test_two_processes_play_and_learn_as_one(built, folder, tmp_path):
     """Each with one device, environments and slots of its own."""
@@ -199,6 +206,7 @@ def test_two_processes_play_and_learn_as_one(built, folder, tmp_path):
     assert two == one and len(one) == 2
     panels = [records.read(tmp_path / x / "eval/unseen.jsonl") for x in ("two", "one")]
     assert panels[0] == panels[1] and len(panels[0]) == 6
+    assert said(tmp_path / "two") == said(tmp_path / "one") != []
     folders = [tmp_path / x / "checkpoints" for x in ("two", "one")]
     states = [Checkpoints(x, read_only=True) for x in folders]
     found = [x.restore(2, p.abstract()) for x in states]
