@@ -66,7 +66,7 @@ def settle(config: ml_collections.ConfigDict, processes: int = 1) -> None:
             config.devices = count
     if meshed(config):
         config.devices = meshed(config)
-    elif config.lm.weights is not None:  # they play and learn on one device so far
+    elif config.lm.weights is not None:  # without a mesh they learn on one device
         config.devices = config.devices or 1
     if config.model.attention == "splash" and jax.default_backend() != "tpu":
         raise ConfigError(
@@ -86,16 +86,17 @@ def settle(config: ml_collections.ConfigDict, processes: int = 1) -> None:
 
 def _check_shared(config: ml_collections.ConfigDict, processes: int) -> None:
     """Raises ConfigError for what several processes cannot run."""
-    if config.lm.weights is not None:
-        raise ConfigError(
-            f"config.lm.weights={config.lm.weights!r}: language models play and learn "
-            f"in one process, and there are {processes}; start one"
-        )
     if not meshed(config):
         raise ConfigError(
             f"config.parallel.kind={config.parallel.kind!r}: {processes} processes "
             "share a mesh; set --config.parallel.kind=mesh and parallel.data * fsdp * "
             "tensor to the number of all their devices"
+        )
+    tensor, each = config.parallel.tensor, meshed(config) // processes
+    if config.lm.weights is not None and each % tensor:
+        raise ConfigError(
+            f"config.parallel.tensor={tensor}: a language model's slots are cut inside "
+            f"a process, which has {each} devices; use a divisor"
         )
     if meshed(config) % processes:
         raise ConfigError(

@@ -76,7 +76,7 @@ def estimate(p: Programs) -> Estimate:
     state = p.devices.laid_out(fresh, copies=True)
     played, sharing = p.played(state), _sharing(p)
     if p.on_host:
-        rollout = state_bytes(p) + p.engine_bytes()
+        rollout = state_bytes(p) + p.engine_bytes() * sharing
     else:
         played = p.devices.laid_out(played)
         rollout = _needs(p.collect.lower(state).compile()) * sharing

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from steppo_jax import placement
@@ -64,6 +65,7 @@ class Mesh:
     data: int
     fsdp: int
     tensor: int
+    settled: bool = False  # devices stand as given, not as jax finds best
 
     numbered = 1  # sequences are numbered over the whole mesh
 
@@ -101,17 +103,39 @@ class Mesh:
     def mesh(self) -> Any:
         # Auto: flax's layers do not say where their results lie.
         kinds = (AxisType.Auto,) * len(placement.AXES)
-        sizes = (self.data, self.fsdp, self.tensor)
+        sizes = tuple(self.sizes.values())
+        if self.settled:
+            given = np.array(self.devices).reshape(sizes)
+            return jax.sharding.Mesh(given, placement.AXES, axis_types=kinds)
         return jax.make_mesh(
             sizes, placement.AXES, axis_types=kinds, devices=self.devices
         )
 
+    def of_process(self) -> Mesh:
+        """The devices of this process with all pieces along `data`, each device at the
+        place along `tensor` that it has here.
+
+        Raises ValueError where devices that share along `tensor` are in several.
+        """
+        rows, own = self.mesh.devices.reshape(-1, self.tensor), set(self.here)
+        kept = [row for row in rows if own.issuperset(row)]
+        if len(kept) * self.tensor != len(own):
+            raise ValueError(
+                f"parallel.tensor={self.tensor}: does not divide the {len(own)} "
+                "devices of a process; use a divisor"
+            )
+        return Mesh(tuple(np.ravel(kept)), len(kept), 1, self.tensor, settled=True)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Devices along each axis."""
+        return dict(zip(placement.AXES, (self.data, self.fsdp, self.tensor)))
+
     def shardings(self, tree: Tree) -> Tree:
         """Where each leaf of a tree of arrays or shapes lies."""
-        sizes = {"data": self.data, "fsdp": self.fsdp, "tensor": self.tensor}
 
         def of(path, x):
-            cut = placement.of_leaf(path, jnp.shape(x), sizes)
+            cut = placement.of_leaf(path, jnp.shape(x), self.sizes)
             return NamedSharding(self.mesh, cut)
 
         return jax.tree_util.tree_map_with_path(of, tree)

@@ -15,10 +15,14 @@ cuts heads, the width of the MLP and the vocabulary (Megatron-LM, arXiv 1909.080
 
 A dimension that its axis does not divide is not cut; norms, biases and adapters never
 are. States of optimizers have the names of their parameters.
+
+The slots of a generation engine (`engine.spread`) are cut as a batch, the heads of
+their cache over `tensor`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -26,6 +30,8 @@ from jax.sharding import PartitionSpec
 
 DATA, FSDP, TENSOR = AXES = ("data", "fsdp", "tensor")
 BATCH = (DATA, FSDP)  # what cuts the first axis of tables and activations
+ROWS, CACHE = PartitionSpec(BATCH), PartitionSpec(BATCH, TENSOR)  # of an engine's slots
+PARAMETERS = ("params", "lora")  # collections of a network's variables
 
 CUT: dict[tuple[str, str], tuple[str | None, ...]] = {
     ("embedding", "embedding"): (TENSOR, FSDP),
@@ -59,12 +65,17 @@ def of_leaf(
       sizes: number of devices along each axis of the mesh.
     """
     words = names(path)
-    if "params" in words:
+    if is_parameter(words):
         return of_parameter(words, shape, sizes)
     count = sizes[DATA] * sizes[FSDP]
     if not shape or shape[0] % count:
         return PartitionSpec()
     return PartitionSpec(BATCH)
+
+
+def is_parameter(words: tuple[str, ...]) -> bool:
+    """Whether a leaf is a parameter, or an optimizer's state of one."""
+    return any(name in words for name in PARAMETERS)
 
 
 def of_parameter(
@@ -107,7 +118,7 @@ def settled(tree: Any) -> Any:
         return tree
 
     def put(path, x):
-        if "params" not in names(path):
+        if not is_parameter(names(path)):
             return x
         cut = of_leaf(path, x.shape, dict(mesh.shape))
         return jax.lax.with_sharding_constraint(x, cut)
@@ -133,10 +144,35 @@ def by_heads(kernel: Any) -> Any:
     )
 
 
+def by_piece(local: Callable[..., Any], given: Any, gives: Any) -> Callable[..., Any]:
+    """`local` on each device's own part of its arguments; as given without a mesh.
+
+    For reads and writes at places that differ from row to row: nothing is sent for
+    them, where the partitioner might gather the whole array.
+
+    Args:
+      given, gives: where arguments and results lie, `ROWS` or `CACHE` for each.
+    """
+    mesh = _here()
+    if mesh is None:
+        return local
+    return jax.shard_map(
+        local, mesh=mesh, in_specs=given, out_specs=gives, check_vma=False
+    )
+
+
 def pieces() -> int:
     """Parts that the batch is cut into where this is traced; 1 without a mesh."""
     mesh = _here()
     return 1 if mesh is None else mesh.shape[DATA] * mesh.shape[FSDP]
+
+
+def over_tensor(
+    path: tuple[Any, ...], shape: tuple[int, ...], sizes: dict[str, int]
+) -> PartitionSpec:
+    """As `of_leaf`, whole over `fsdp`."""
+    cut = of_leaf(path, shape, sizes | {FSDP: 1})
+    return PartitionSpec(*(None if axis == FSDP else axis for axis in cut))
 
 
 def gathered(params: Any) -> Any:
@@ -147,11 +183,9 @@ def gathered(params: Any) -> Any:
     mesh = _here()
     if mesh is None:
         return params
-    sizes = dict(mesh.shape) | {FSDP: 1}
 
     def whole(path, x):
-        cut = of_leaf(path, x.shape, sizes)
-        cut = PartitionSpec(*(None if axis == FSDP else axis for axis in cut))
+        cut = over_tensor(path, x.shape, dict(mesh.shape))
         return jax.lax.with_sharding_constraint(x, cut)
 
     return jax.tree_util.tree_map_with_path(whole, params)

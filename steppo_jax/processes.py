@@ -153,6 +153,18 @@ def any_of(flag: bool) -> bool:
     return bool(np.any(multihost_utils.process_allgather(np.asarray(flag))))
 
 
+def gathered(data: bytes) -> list[bytes]:
+    """The bytes of every process, in order. All have to ask."""
+    if jax.process_count() == 1:
+        return [data]
+    sizes = multihost_utils.process_allgather(np.asarray(len(data), np.int32))
+    # A power of two: one program for many lengths.
+    padded = np.zeros(1 << int(sizes.max()).bit_length(), np.uint8)
+    padded[: len(data)] = np.frombuffer(data, np.uint8)
+    found = multihost_utils.process_allgather(padded)
+    return [row[:size].tobytes() for row, size in zip(found, sizes, strict=True)]
+
+
 def together(job: Callable[[], Result]) -> Result:
     """`job()` on every process: where one of them is refused, all are."""
     try:

@@ -327,8 +327,9 @@ class Programs:
         )
 
     def clone_settings(self) -> CloneSettings:
-        w = self.config.warm_start.to_dict()
-        return CloneSettings(**w, microbatch=self.config.learner.microbatch)
+        w, own = self.config.warm_start.to_dict(), self.config.learner.microbatch
+        many = pieces(self.config) if on_mesh(self.config) else 1
+        return CloneSettings(**w, microbatch=own * many)
 
     @property
     def cloning(self) -> Cloning:

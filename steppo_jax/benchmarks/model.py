@@ -17,6 +17,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from steppo_jax.benchmarks import compiled, products, sizes
@@ -94,8 +95,13 @@ class Jobs:
         self._read(range(work.slots))
 
     def _request(self, slot: int) -> tuple:
-        request = (2**30, jax.random.key(slot), 1.0, 0, 1.0)
-        return slot, self._ids[slot], self._work.prompt, 0, request
+        def one(value, kind=np.int32):
+            return np.full((1,), value, kind)
+
+        least, high = one(0), one(1, np.float32)
+        asked = (one(2**30), (jax.random.key(slot),), high, least, high)
+        ids = self._ids[slot][None]
+        return one(slot), ids, one(self._work.prompt), least, asked
 
     def _read(self, slots) -> None:
         prefill = self.programs["prefill"]

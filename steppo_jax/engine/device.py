@@ -1,4 +1,8 @@
-"""The engine's compiled programs: prefill into a slot, decode all slots."""
+"""The engine's programs: prefill into slots, decode all slots.
+
+`prefill`, `decode` and `silence` are compiled for one device, `engine.spread` compiles
+the same bodies for the devices of a mesh.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from flax import struct
 from steppo_jax.engine.sampling import sample
 from steppo_jax.models.decoder import Cache, empty_cache
 from steppo_jax.models.heads import Policy
+from steppo_jax.placement import CACHE, ROWS, by_piece
 
 
 @struct.dataclass
@@ -27,6 +32,9 @@ class Slots:
     temperature: jax.Array  # [S]
     top_k: jax.Array  # [S]
     top_p: jax.Array  # [S]
+
+
+PLACES = Slots(cache=CACHE, **{f: ROWS for f in Slots.__annotations__ if f != "cache"})
 
 
 def empty(policy: Policy, slots: int, capacity: int) -> Slots:
@@ -55,47 +63,67 @@ def bytes_held(policy: Policy, slots: int, capacity: int) -> int:
     return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(shapes))
 
 
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=2)
-def prefill(policy: Policy, params, slots: Slots, slot, token_L, real, start, request):
-    """Reads `real` tokens of a padded prompt tail into a slot from place `start`.
+def read(
+    policy: Policy, params, slots: Slots, slot_P, token_PL, real_P, start_P, asked
+):
+    """Reads a padded prompt tail into one slot of each of P pieces of the devices.
 
-    What padding writes lies beyond the slot's length: it is masked for every reader
-    and overwritten by the tokens that come. One program per length of `token_L`.
+    Of each tail `real` tokens count, from place `start` on. What padding writes lies
+    beyond the slot's length: it is masked for every reader and overwritten by the
+    tokens that come. One program per length of `token_PL`.
 
     Args:
-      request: (limit, key, temperature, top_k, top_p) of the response to come.
+      slot_P: counted inside the piece; one beyond its last where nothing is read.
+      asked: (limit_P, P keys, temperature_P, top_k_P, top_p_P) of the responses to
+        come.
     """
-    one = jax.tree.map(lambda x: x[slot][None], slots.cache)
-    L, C = token_L.shape[0], slots.cache[0][0].shape[2]
-    place_L = start + jnp.arange(L)
-    mask_1LC = (jnp.arange(C)[None] <= place_L[:, None])[None]
-    hidden_1LD, one = policy.apply(
+    (P, L), C = token_PL.shape, slots.cache[0][0].shape[2]
+    one = by_piece(_taken, (CACHE, ROWS), CACHE)(slots.cache, slot_P)
+    place_PL = start_P[:, None] + jnp.arange(L)[None]
+    mask_PLC = jnp.arange(C)[None, None] <= place_PL[:, :, None]
+    hidden_PLD, one = policy.apply(
         params,
-        token_L[None],
-        place_L[None],
+        token_PL,
+        place_PL,
         cache=one,
-        place=start,
-        mask_SLC=mask_1LC,
+        place=start_P[0] if P == 1 else start_P,
+        mask_SLC=mask_PLC,
         method=Policy.hidden,
     )
-    logits_V = policy.apply(params, hidden_1LD[0, real - 1], method=Policy.logits)
-    limit, key, temperature, top_k, top_p = request
-    return slots.replace(
-        cache=jax.tree.map(lambda x, y: x.at[slot].set(y[0]), slots.cache, one),
-        logits=slots.logits.at[slot].set(logits_V),
-        length=slots.length.at[slot].set(start + real),
-        count=slots.count.at[slot].set(0),
-        limit=slots.limit.at[slot].set(limit),
-        active=slots.active.at[slot].set(True),
-        key=slots.key.at[slot].set(key),
-        temperature=slots.temperature.at[slot].set(temperature),
-        top_k=slots.top_k.at[slot].set(top_k),
-        top_p=slots.top_p.at[slot].set(top_p),
+    last_PD = by_piece(_last, (ROWS, ROWS), ROWS)(hidden_PLD, real_P)
+    logits_PV = policy.apply(params, last_PD, method=Policy.logits)
+    limit_P, keys, temperature_P, top_k_P, top_p_P = asked
+    new = Slots(
+        cache=one,
+        logits=logits_PV,
+        length=start_P + real_P,
+        count=jnp.zeros_like(limit_P),
+        limit=limit_P,
+        active=jnp.ones((P,), bool),
+        key=jnp.stack(keys),
+        temperature=temperature_P,
+        top_k=top_k_P,
+        top_p=top_p_P,
     )
+    return by_piece(_put, (PLACES, ROWS, PLACES), PLACES)(slots, slot_P, new)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 4, 5), donate_argnums=2)
-def decode(
+def _taken(cache: Cache, slot_1: jax.Array) -> Cache:
+    return jax.tree.map(lambda x: x[slot_1[0]][None], cache)
+
+
+def _last(hidden_1LD: jax.Array, real_1: jax.Array) -> jax.Array:
+    return hidden_1LD[0, real_1[0] - 1][None]
+
+
+def _put(slots: Slots, slot_1: jax.Array, new: Slots) -> Slots:
+    def one(x, y):
+        return x.at[slot_1[0]].set(y[0], mode="drop")
+
+    return jax.tree.map(one, slots, new)
+
+
+def speak(
     policy: Policy, params, slots: Slots, stop: jax.Array, steps: int, reach: int
 ):
     """`steps` tokens for every active slot; (slots, token, log_prob, said [n, S]).
@@ -112,7 +140,7 @@ def decode(
     def body(carry, _):
         slots, cache = carry
         key_S = jax.vmap(jax.random.fold_in)(slots.key, slots.count)
-        token_S, log_prob_S = sample(
+        token_S, log_prob_S = by_piece(sample, (ROWS,) * 5, (ROWS, ROWS))(
             slots.logits, key_S, slots.temperature, slots.top_k, slots.top_p
         )
         said_S = slots.active
@@ -147,10 +175,13 @@ def decode(
     )
     if reach == capacity:
         return slots.replace(cache=near), *out
-    put = functools.partial(
-        _put_back, place_S=began.length, active_S=began.active, steps=steps
+    put = by_piece(
+        functools.partial(_put_back, steps=steps), (CACHE, CACHE, ROWS, ROWS), CACHE
     )
-    return slots.replace(cache=jax.tree.map(put, whole, near)), *out
+    cache = jax.tree.map(
+        lambda x, y: put(x, y, began.length, began.active), whole, near
+    )
+    return slots.replace(cache=cache), *out
 
 
 def _put_back(whole_SGCK, near_SGRK, place_S, active_S, steps: int) -> jax.Array:
@@ -170,7 +201,12 @@ def _put_back(whole_SGCK, near_SGRK, place_S, active_S, steps: int) -> jax.Array
     return jax.vmap(one)(whole_SGCK, near_SGRK, place_S, active_S)
 
 
-@functools.partial(jax.jit, donate_argnums=0)
-def silence(slots: Slots, slot) -> Slots:
+def hush(slots: Slots, slot: jax.Array) -> Slots:
     """Ends the response of a slot."""
     return slots.replace(active=slots.active.at[slot].set(False))
+
+
+# The same on one device.
+prefill = jax.jit(read, static_argnums=0, donate_argnums=2)
+decode = jax.jit(speak, static_argnums=(0, 4, 5), donate_argnums=2)
+silence = jax.jit(hush, donate_argnums=0)

@@ -18,6 +18,8 @@ import numpy as np
 
 from steppo_jax.engine import device
 from steppo_jax.engine.requests import Completion, EngineError, Request
+from steppo_jax.engine.spread import Spread
+from steppo_jax.mesh import Mesh
 from steppo_jax.models import linear
 from steppo_jax.models.heads import Policy
 
@@ -31,13 +33,16 @@ class Counts:
     prefilled: int  # prompt tokens read
     reused: int  # prompt tokens that a slot still held
 
-    def since(self, before: Counts) -> dict[str, float]:
-        """Shares of what was done after `before`, as metrics."""
-        busy, decoded = self.busy - before.busy, self.decoded - before.decoded
-        read = self.prefilled - before.prefilled
-        reused = self.reused - before.reused
+    def minus(self, before: Counts) -> Counts:
+        """What was done after `before`."""
+        both = zip(dataclasses.astuple(self), dataclasses.astuple(before), strict=True)
+        return Counts(*(now - then for now, then in both))
+
+    def shares(self) -> dict[str, float]:
+        """Shares of what was done, as metrics."""
+        read, reused = self.prefilled, self.reused
         return {
-            "rollout/slots_busy": busy / max(decoded, 1),
+            "rollout/slots_busy": self.busy / max(self.decoded, 1),
             "rollout/prompt_tokens_read": float(read),
             "rollout/prompt_reused": reused / max(read + reused, 1),
         }
@@ -52,6 +57,16 @@ class _Slot:
     token: list[int] = dataclasses.field(default_factory=list)
     log_prob: list[float] = dataclasses.field(default_factory=list)
     version: list[int] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Read:
+    """A prompt that is about to be read into a slot."""
+
+    slot: int
+    ticket: int
+    request: Request
+    start: int  # places that the slot holds already
 
 
 class Engine:
@@ -69,6 +84,8 @@ class Engine:
         (`models.linear`): faster where XLA's kernels read them as they lie, on CPU.
         None: on CPU only.
       decode: text of token ids; needed for stop texts only.
+      mesh: devices to work on (`engine.spread`), whose parameters `params` are; they
+        are never turned there. None: one device.
     """
 
     def __init__(
@@ -84,13 +101,21 @@ class Engine:
         reach: int = 128,
         turn: bool | None = None,
         decode: Callable[[Sequence[int]], str] | None = None,
+        mesh: Mesh | None = None,
     ):
         self._buckets = (*(b for b in buckets if b < longest), longest)
         if list(self._buckets) != sorted(set(self._buckets)) or self._buckets[0] < 1:
             raise EngineError(f"buckets={tuple(buckets)}: give rising lengths from 1")
-        self._turn = jax.default_backend() == "cpu" if turn is None else turn
+        on_cpu = mesh is None and jax.default_backend() == "cpu"
+        self._turn = on_cpu if turn is None else turn
+        if self._turn and mesh is not None:
+            raise EngineError("turn=True: weights are not turned on a mesh; leave it")
         if self._turn:
             policy = Policy(dataclasses.replace(policy.config, turned=True))
+        self._programs: Any = device  # or an object with the same functions
+        if mesh is not None:
+            self._programs = Spread(mesh, policy, slots)
+        self._pieces = 1 if mesh is None else self._programs.pieces
         self._policy, self._params, self.version = policy, self._laid(params), 0
         self._stop = jnp.asarray(tuple(stop), jnp.int32)
         self._stop_ids = frozenset(stop)
@@ -98,7 +123,7 @@ class Engine:
             raise EngineError(f"reach={reach}: give 1 or more")
         self._longest, self._steps, self._text = longest, steps, decode
         self._least = reach
-        self._device = device.empty(policy, slots, longest)
+        self._device = self._programs.empty(policy, slots, longest)
         self._slots = [_Slot() for _ in range(slots)]
         self._queue: collections.deque[tuple[int, Request]] = collections.deque()
         self._requests: dict[int, Request] = {}
@@ -152,13 +177,17 @@ class Engine:
         for slot in self._slots:
             slot.held = []
 
+    def leave(self) -> None:
+        """Lets go of the weights; `refresh` has to come before the next token."""
+        self._params = None
+
     def step(self) -> list[tuple[int, Completion]]:
         """Fills free slots, decodes a few tokens, returns what was finished."""
         while self._queue and any(s.ticket is None for s in self._slots):
-            self._start(*self._queue.popleft())
+            self._fill()
         if all(s.ticket is None for s in self._slots):
             return []
-        self._device, token, log_prob, said = device.decode(
+        self._device, token, log_prob, said = self._programs.decode(
             self._policy,
             self._params,
             self._device,
@@ -197,37 +226,57 @@ class Engine:
 
     def _laid(self, params: Any) -> Any:
         """The weights as the engine's programs read them."""
+        if self._programs is not device:
+            return self._programs.laid(params)
         return linear.turn(params) if self._turn else params
 
-    def _start(self, ticket: int, request: Request) -> None:
-        """Gives a request the free slot that holds most of its prompt."""
-        prompt = list(request.prompt)
-        free = [i for i, s in enumerate(self._slots) if s.ticket is None]
-        shared = {i: _shared(self._slots[i].held, prompt) for i in free}
-        # Of equal ones the one that holds least, so that useful caches stay.
-        i = max(free, key=lambda j: (shared[j], -len(self._slots[j].held)))
-        # The last token is always read: its logits are needed.
-        start = min(shared[i], len(prompt) - 1)
-        bucket = next(b for b in self._buckets if b >= len(prompt) - start)
-        # Padding must end inside the cache: better to read a few places again.
-        start = min(start, self._longest - bucket)
-        tail = prompt[start:]
-        padded = np.zeros((bucket,), np.int32)
-        padded[: len(tail)] = tail
-        s = request.sampling
-        self._device = device.prefill(
+    def _fill(self) -> None:
+        """Gives the oldest requests free slots, at most one in each piece."""
+        each = len(self._slots) // self._pieces
+        free = {i for i, slot in enumerate(self._slots) if slot.ticket is None}
+        reads: list[_Read] = []
+        while self._queue and free:
+            reads.append(self._best(free, *self._queue.popleft()))
+            piece = reads[-1].slot // each
+            free -= set(range(piece * each, (piece + 1) * each))
+        longest = max(len(r.request.prompt) - r.start for r in reads)
+        bucket = next(b for b in self._buckets if b >= longest)
+        P = self._pieces
+        token, slot = np.zeros((P, bucket), np.int32), np.full((P,), each, np.int32)
+        real, start = np.ones((P,), np.int32), np.zeros((P,), np.int32)
+        limit, top_k = np.ones((P,), np.int32), np.zeros((P,), np.int32)
+        temperature, top_p = np.ones((P,), np.float32), np.ones((P,), np.float32)
+        keys = [reads[0].request.key] * P
+        for r in reads:
+            p, prompt, how = r.slot // each, r.request.prompt, r.request.sampling
+            # Padding must end inside the cache: better to read a few places again.
+            start[p] = min(r.start, self._longest - bucket)
+            tail = prompt[start[p] :]
+            token[p, : len(tail)], real[p], slot[p] = tail, len(tail), r.slot % each
+            limit[p], keys[p] = r.request.max_new, r.request.key
+            temperature[p], top_k[p], top_p[p] = how.temperature, how.top_k, how.top_p
+            self.prefilled += len(tail)
+            self.reused += int(start[p])
+            self._slots[r.slot] = _Slot(held=list(prompt), ticket=r.ticket)
+        self._device = self._programs.prefill(
             self._policy,
             self._params,
             self._device,
-            i,
-            padded,
-            len(tail),
+            slot,
+            token,
+            real,
             start,
-            (request.max_new, request.key, s.temperature, s.top_k, s.top_p),
+            (limit, tuple(keys), temperature, top_k, top_p),
         )
-        self.prefilled += len(tail)
-        self.reused += start
-        self._slots[i] = _Slot(held=prompt, ticket=ticket)
+
+    def _best(self, free: set[int], ticket: int, request: Request) -> _Read:
+        """The free slot that holds most of a prompt."""
+        prompt = list(request.prompt)
+        shared = {i: _shared(self._slots[i].held, prompt) for i in free}
+        # Of equal ones the one that holds least, so that useful caches stay.
+        i = max(sorted(free), key=lambda j: (shared[j], -len(self._slots[j].held)))
+        # The last token is always read: its logits are needed.
+        return _Read(i, ticket, request, min(shared[i], len(prompt) - 1))
 
     def _reach(self) -> int:
         """Places of the cache that the next decode looks at."""
@@ -253,7 +302,7 @@ class Engine:
         n = len(slot.token)
         if finish == "text":
             n = self._first_with(slot.token, request.stop)
-            self._device = device.silence(self._device, i)
+            self._device = self._programs.silence(self._device, i)
             finish = "stop"
         # The last token was sampled, not read. New weights emptied `held`.
         held = slot.held + slot.token[: n - 1] if slot.held else []

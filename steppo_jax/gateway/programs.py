@@ -146,11 +146,11 @@ def build(config: ConfigDict, rows_of: Callable[[TextPrograms], Source]) -> Any:
             "gateway.idle_seconds=600 and gateway.calls=256"
         )
     inner = text.build(config)
-    if (
-        not isinstance(inner.devices.devices, list | tuple)
-        or len(inner.devices.devices) != 1
-    ):
-        raise Refused("the gateway serves and learns on one device: set devices=1")
+    if inner.meshed or len(inner.devices.devices) != 1:
+        raise Refused(
+            "the gateway serves and learns on one device: set --config.devices=1 and "
+            "--config.parallel.kind=pmap"
+        )
     hosted = isinstance(inner, HostPrograms)
     kind = OutsideHostPrograms if hosted else OutsidePrograms
     given = {

@@ -288,7 +288,9 @@ def write(cache_SGCK: jax.Array, new_SGLK: jax.Array, place: jax.Array) -> jax.A
     def one(cache_GCK, new_GLK, place):
         return jax.lax.dynamic_update_slice_in_dim(cache_GCK, new_GLK, place, axis=1)
 
-    return jax.vmap(one)(cache_SGCK, new_SGLK, place)
+    where = (placement.CACHE, placement.CACHE, placement.ROWS)
+    put = placement.by_piece(jax.vmap(one), where, placement.CACHE)
+    return put(cache_SGCK, new_SGLK, place)
 
 
 def empty_cache(config: DecoderConfig, sequences: int, capacity: int) -> Cache:

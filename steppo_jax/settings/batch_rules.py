@@ -73,6 +73,17 @@ def batch(values: Values) -> None:
         )
 
 
+def slots(values: Values) -> None:
+    """Each piece of a mesh has as many slots of the engine."""
+    count = values["lm.slots"]
+    if count is None or values["parallel.kind"] != "mesh":
+        return
+    parts, named = pieces(values)
+    if count % parts:
+        rule = f"{named} parts of the mesh share them"
+        raise refuse("lm.slots", count, rule, f"use a multiple of {parts}")
+
+
 def layout(values: Values) -> None:
     name, width = values["learner.layout"], values["learner.width"]
     user = f"learner.layout={name}"

@@ -224,9 +224,13 @@ def _language_model(values: Values) -> None:
         rule = f"{user}: language models have rotary positions"
         remedy = "use the preset argument model=NAME, which sets all of model.*"
         raise refuse("model.positions", values["model.positions"], rule, remedy)
-    if values["devices"] > 1 and values["parallel.kind"] != "mesh":
-        rule = f"{user} plays and learns on one device"
-        raise refuse("devices", values["devices"], rule, "set --config.devices=1")
+    count = values["devices"]
+    if count > 1 and values["parallel.kind"] != "mesh":
+        rule = f"{user} learns on one device under parallel.kind=pmap"
+        mesh = {"kind": "mesh", "data": count, "fsdp": 1, "tensor": 1}
+        fields = (f"--config.parallel.{k}={v}" for k, v in mesh.items())
+        remedy = f"set --config.devices=1, or {' '.join(fields)}"
+        raise refuse("devices", count, rule, remedy)
     name = values["credit.estimator"]
     if credit.get(name).needs_branching:
         rule = f"{user}: only an actor inside the program can branch"
@@ -294,6 +298,7 @@ RULES: tuple[Callable[[Values], None], ...] = (
     _language_model,
     batch_rules.parallel,
     batch_rules.batch,
+    batch_rules.slots,
     _warm_start,
     _guards,
     staleness_rules.check,

@@ -17,7 +17,9 @@ import numpy as np
 import optax
 
 from steppo_jax import draws
+from steppo_jax.mesh import Mesh
 from steppo_jax.models import lora
+from steppo_jax.parallel import Axis, Devices
 from steppo_jax.progress import PRINTED, Watch
 from steppo_jax.structs import Tokens
 from steppo_jax.text import tables
@@ -123,29 +125,36 @@ def clone(
     measure: Callable[[Any], float],
     tell: Callable[[int, float | None], None],
     watch: Watch = PRINTED,
+    devices: Devices | Mesh | None = None,
 ) -> Any:
     """Policy parameters that reach `settings.success`, as `measure` finds.
 
     `tell` hears of every update, most of them without a rate: one takes so long that
-    whoever wants to stop should not wait for the next measurement. Raises NotReached
-    if `max_updates` were not enough. `params` is consumed.
+    whoever wants to stop should not wait for the next measurement.
+
+    Args:
+      devices: one, or a mesh that holds the parameters; None is the default device.
+
+    Raises NotReached if `max_updates` were not enough. `params` is consumed.
     """
     settings = shown.settings
     optimizer = settings.optimizer()
 
-    def update(params, opt_state, tokens: Tokens):
+    def update(_: Axis, params, opt_state, tokens: Tokens):
         grads, n = gradient(policy, params, tokens, settings.microbatch)
         grads = jax.tree.map(lambda g: g / jnp.maximum(n, 1), grads)
         trained, fixed = lora.split(params)
         change, opt_state = optimizer.update(grads, opt_state, trained)
         return lora.join(optax.apply_updates(trained, change), fixed), opt_state
 
-    program = jax.jit(update, donate_argnums=(0, 1))
-    opt_state = jax.jit(optimizer.init)(lora.split(params)[0])
+    devices = Devices.local(1) if devices is None else devices
+    program = devices.compile(update, donate=(0, 1))
+    begin = devices.compile(lambda _, trained: optimizer.init(trained))
+    opt_state = begin(lora.split(params)[0])
     success, every = 0.0, settings.check_every
     told = watch.over(every, "cloning updates before the next measurement")
     for made in range(settings.max_updates):
-        tokens = shown.tokens(jax.random.fold_in(key, made))
+        tokens = devices.split(shown.tokens(jax.random.fold_in(key, made)))
         params, opt_state = jax.block_until_ready(program(params, opt_state, tokens))
         told(made % every + 1)
         if (made + 1) % every == 0:

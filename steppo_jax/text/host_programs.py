@@ -18,7 +18,7 @@ from steppo_jax.actor.rollout import train_tasks
 from steppo_jax.hosts.base import HostFamily
 from steppo_jax.hosts.pool import Limits, Pool
 from steppo_jax.structs import Tokens
-from steppo_jax.text import cloning, tables
+from steppo_jax.text import cloning, sharing, tables
 from steppo_jax.text.episodes import Episode, Job, PlaySettings, Tally, drive
 from steppo_jax.text.evaluator import Player
 from steppo_jax.text.programs import TextPrograms
@@ -141,9 +141,11 @@ class HostDemonstrations:
         drawn = train_tasks(Drawn(self.size), draws.key_of(key, "tasks"), id_N)
         jobs = [job(n, n, "train", task) for n, task in enumerate(np.asarray(drawn))]
         voice = ExpertVoice(self.prompter.chat)
-        episodes: list[Episode] = drive(
-            voice, self.pool, self.prompter, jobs, self.play
-        )
+
+        def own(jobs: list[Job]) -> list[Episode]:
+            return drive(voice, self.pool, self.prompter, jobs, self.play)
+
+        episodes = sharing.played(jobs, own)
         for episode in episodes:
             cloning.check_length(episode, self.play.max_new)
         rolled = tables.of_episodes(

@@ -17,22 +17,23 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding
 from ml_collections import ConfigDict
 
-from steppo_jax import draws, envs, hosts, programs
+from steppo_jax import draws, envs, hosts, placement, programs
 from steppo_jax import trajectories as trajectory_records
 from steppo_jax.actor.rollout import Rollout, train_tasks
 from steppo_jax.chat.tokenizer import ChatTokenizer
 from steppo_jax.credit.similarity import state_keys
-from steppo_jax.engine import Engine
+from steppo_jax.engine import Engine, spread
 from steppo_jax.engine.device import bytes_held
 from steppo_jax.learner.state import LearnerState, sampler
+from steppo_jax.mesh import Mesh
 from steppo_jax.models.decoder import DecoderConfig
-from steppo_jax.parallel import Devices
+from steppo_jax.parallel import Axis
 from steppo_jax.programs import Programs
 from steppo_jax.progress import PRINTED, Watch
-from steppo_jax.settings.errors import refuse
-from steppo_jax.text import cloning, source, tables
+from steppo_jax.text import cloning, sharing, source, tables
 from steppo_jax.text.environment import OnDevice
 from steppo_jax.text.episodes import Episode, Job, PlaySettings, Tally, play
 from steppo_jax.text.evaluator import TextEvaluator, jobs_of
@@ -73,27 +74,59 @@ class TextPrograms(Programs):
         Only the value head is drawn: drawing a whole model to throw it away takes
         minutes and its memory.
         """
-        _, params = self.source.load(**_dtypes(self.config))
-        return self.learner.start_from_weights(params, jax.random.key(self.config.seed))
+        key = jax.random.key(self.config.seed)
+        if not self.meshed:
+            _, params = self.source.load(**_dtypes(self.config))
+            return self.learner.start_from_weights(params, key)
+        # On a mesh every array is made in its place: each device's part is read by
+        # itself, and what is copied or drawn comes out of a program with places.
+        sizes, mesh = self.devices.sizes, self.devices.mesh
+
+        def where(path, shape):
+            return NamedSharding(mesh, placement.of_leaf(path, shape, sizes))
+
+        _, params = self.source.load(where, **_dtypes(self.config))
+        return self._starting(params, key)
+
+    @property
+    def _starting(self) -> Any:
+        """(weights, key) → the state that begins with them, on a mesh; compiled."""
+
+        def body(_: Axis, params: Any, key: jax.Array) -> LearnerState:
+            return self.learner.start_from_weights(params, key)
+
+        return self._once("starting", lambda: self.devices.compile(body, donate=(0,)))
+
+    @property
+    def meshed(self) -> bool:
+        """Whether arrays lie on a mesh."""
+        return isinstance(self.devices, Mesh)
 
     @functools.cached_property
     def engine(self) -> Engine:
         """Made once; `refresh` gives it weights before every use."""
-        lm = self.config.lm
+        lm, slots = self.config.lm, self.config.lm.slots
+        if self.meshed:  # those of this process
+            slots = slots * self.devices.of_process().count // self.devices.count
         return Engine(
             self.learner.policy,
             None,
             self.chat.stop,
-            slots=lm.slots,
+            slots=slots,
             longest=lm.max_prompt + lm.max_new,
             decode=self.chat.decode,
+            mesh=self.devices if self.meshed else None,
         )
 
     def engine_bytes(self) -> int:
-        """Bytes that the engine holds: the cache of its slots and, where it turns the
-        weights (CPU), a copy of them. What a prefill needs besides is not counted."""
+        """Bytes that the engine holds on a device: the cache of its slots and, where
+        it turns the weights (one CPU device) or gathers them (a mesh), a copy of them.
+        What a prefill needs besides is not counted."""
         lm, policy = self.config.lm, self.learner.policy
-        held = bytes_held(policy, lm.slots, lm.max_prompt + lm.max_new)
+        longest = lm.max_prompt + lm.max_new
+        if self.meshed:
+            return spread.bytes_on_one(self.devices, policy, lm.slots, longest)
+        held = bytes_held(policy, lm.slots, longest)
         if jax.default_backend() == "cpu":
             fresh = jax.eval_shape(self.learner.init, jax.random.key(0))
             held += self.devices.bytes_on_one(fresh.policy)
@@ -120,9 +153,17 @@ class TextPrograms(Programs):
         version: int = 0,
         tally: Tally | None = None,
     ) -> list[Episode]:
-        """Plays jobs with these weights."""
-        with self.alone:
+        """Plays jobs with these weights; each of several processes its share."""
+
+        def own(jobs: list[Job]) -> list[Episode]:
             return self._play(params, jobs, key, temperature, version, tally)
+
+        with self.alone:
+            try:
+                return sharing.played(jobs, own)
+            finally:
+                if self.meshed:
+                    self.engine.leave()  # the update wants the memory
 
     def _play(self, params, jobs, key, temperature, version, tally) -> list[Episode]:
         self.engine.refresh(params, version)
@@ -182,8 +223,12 @@ class TextPrograms(Programs):
         return self._collect(sampler(state), state.key, int(state.iteration))
 
     def look_ahead(self, state: LearnerState) -> None:
-        """Begins the next iteration's episodes with a copy of these weights."""
-        if not self.config.rollout.staleness:
+        """Begins the next iteration's episodes with a copy of these weights.
+
+        Not on a mesh: two threads that start collectives may start them in different
+        orders on different devices, which then wait for each other for ever.
+        """
+        if not self.config.rollout.staleness or self.meshed:
             return
         params = jax.tree.map(jnp.copy, state.policy)
         weights = (params, jnp.copy(state.num_updates))
@@ -208,6 +253,8 @@ class TextPrograms(Programs):
         groups, size = self.config.rollout.groups, self.config.rollout.group_size
         traj_N = np.arange(groups * size, dtype=np.int32)
 
+        key = self._of_host(key)
+
         def now(job: str) -> jax.Array:
             return draws.of_iteration(key, job, iteration)
 
@@ -217,8 +264,19 @@ class TextPrograms(Programs):
         before, tally = self.engine.counts(), Tally()
         episodes = self.play(params, jobs, play_key, temperature, int(version), tally)
         rolled = self._tables(episodes)
-        measured = self.engine.counts().since(before) | self._counted(tally)
+        if self.meshed:
+            placed = self.devices.split((rolled.steps, rolled.tokens))
+            rolled = rolled.replace(steps=placed[0], tokens=placed[1])
+        done, tally = sharing.summed((self.engine.counts().minus(before), tally))
+        measured = done.shares() | self._counted(tally)
         return rolled.replace(episodes=Played(tuple(episodes)), measured=measured)
+
+    def _of_host(self, key: jax.Array) -> jax.Array:
+        """The key for draws of the host: on one device, as without a mesh."""
+        if not self.meshed:
+            return key
+        kind, bits = jax.random.key_impl(key), jax.random.key_data(key)
+        return jax.random.wrap_key_data(np.asarray(bits), impl=kind)
 
     def _tables(self, episodes: list[Episode]) -> Rollout:
         c = self.config
@@ -234,7 +292,8 @@ class TextPrograms(Programs):
         """Shapes of what `collect` gives, from as many episodes without a turn."""
         del state
         count = self.learner.settings.trajectories
-        return jax.eval_shape(lambda: self._tables([Episode(Job(0, 0, {}))] * count))
+        shapes = jax.eval_shape(lambda: self._tables([Episode(Job(0, 0, {}))] * count))
+        return self.devices.laid_out(shapes) if self.meshed else shapes
 
     # ---- what else a run asks for --------------------------------------------
     def evaluator(self, decoding: str) -> TextEvaluator:
@@ -257,9 +316,16 @@ class TextPrograms(Programs):
         tell: Callable[[int, float | None], None],
     ) -> Any:
         shown = self._demonstrations()
-        key = draws.key_of(state.key, "clone")
+        key = draws.key_of(self._of_host(state.key), "clone")
         return cloning.clone(
-            self.learner.policy, shown, state.policy, key, measure, tell, self.watch
+            self.learner.policy,
+            shown,
+            state.policy,
+            key,
+            measure,
+            tell,
+            self.watch,
+            self.devices,
         )
 
     def _demonstrations(self) -> cloning.Shown:
@@ -281,20 +347,22 @@ class TextPrograms(Programs):
             for t, turn in enumerate(e.turns)
         ]
         rows, texts, groups = zip(*turns, strict=True)
-        keys = np.array(played.steps.state_key)
+        keys = np.array(self.devices.join(played.steps.state_key))
         keys[list(rows)] = state_keys(texts, groups, threshold)
+        keys = self.devices.split(keys) if self.meshed else keys
         return played.replace(steps=played.steps.replace(state_key=keys))
 
     def as_text(self, played: Rollout, seen: Any, count: int) -> list[dict[str, Any]]:
         episodes = played.episodes.items
         T = self.config.env.max_steps
+        steps, tokens, seen = self.devices.join((played.steps, played.tokens, seen))
 
         def words(row: int) -> tuple[str, str]:
             turn = episodes[row // T].turns[row % T]
             return turn.observation, turn.response
 
         return trajectory_records.of_steps(
-            played.steps, played.tokens, seen, self._shown(count), words
+            steps, tokens, seen, self._shown(count), words
         )
 
 
@@ -307,7 +375,7 @@ class Played:
 
 
 def _dtypes(config: ConfigDict) -> dict[str, Any]:
-    names = ("dtype", "remat", "attention", "scan_layers")
+    names = ("dtype", "remat", "remat_keep", "attention", "scan_layers")
     return {name: config.model[name] for name in names}
 
 
@@ -333,9 +401,6 @@ def build(config: ConfigDict) -> TextPrograms:
     )
     source.check_fits(mine, theirs, found.path)
     learner = programs.learner(config, mine)
-    if programs.on_mesh(config):
-        rule = f"lm.weights={config.lm.weights} plays and learns on one device so far"
-        raise refuse("parallel.kind", "mesh", rule, "set --config.parallel.kind=pmap")
-    devices = Devices.local(config.devices)
+    devices = programs.devices(config)
     env = envs.make(**given) if env is None else env
     return kind(config, env, devices, learner, found, found.chat())

@@ -13,6 +13,7 @@ from steppo_jax.chat.tokenizer import ChatTokenizer
 from steppo_jax.models.decoder import DecoderConfig
 from steppo_jax.models.families import ModelError
 from steppo_jax.weights import gguf_file, huggingface
+from steppo_jax.weights.tree import ShardingOf
 
 PACKAGE = "package:"  # package:NAME means the one GGUF file inside an installed package
 
@@ -34,10 +35,12 @@ class Source:
         reader = gguf_file if self.is_gguf else huggingface
         return reader.config_of(self.path, **dtypes)
 
-    def load(self, **dtypes: Any) -> tuple[DecoderConfig, Any]:
-        """(decoder, parameters of a Policy)."""
+    def load(
+        self, sharding: ShardingOf | None = None, **dtypes: Any
+    ) -> tuple[DecoderConfig, Any]:
+        """(decoder, parameters of a Policy), each where `sharding` says."""
         reader = gguf_file if self.is_gguf else huggingface
-        return reader.load(self.path, **dtypes)
+        return reader.load(self.path, sharding, **dtypes)
 
 
 def find(weights: str) -> Source:

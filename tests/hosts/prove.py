@@ -53,7 +53,7 @@ def slots() -> None:
     before, tally = engine.counts(), Tally()
     key = jax.random.key(1)
     found = play(engine, pool, prompter, jobs(192), key, settings, tally=tally)
-    busy = engine.counts().since(before)["rollout/slots_busy"]
+    busy = engine.counts().minus(before).shares()["rollout/slots_busy"]
     pool.close()
     steps = sum(len(episode.turns) for episode in found)
     print(

@@ -54,13 +54,18 @@ def test_every_field_changes_the_run_or_is_refused(folder, field):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["devices=2"], "devices=2: lm.weights=.* plays and learns on one device"),
+        (["devices=2"], "devices=2: lm.weights=.* learns on one device under"),
         (["model.positions=learned", "model.rope_theta=None"], "rotary positions"),
     ],
 )
 def test_what_a_model_cannot_do_is_refused(folder, words, message):
     with pytest.raises(ConfigError, match=message):
         settings.check(config(folder, *words))
+
+
+def test_what_rematerialisation_keeps_is_no_matter_of_the_file(folder):
+    p = assembly.build(config(folder, "model.remat=True", "model.remat_keep=products"))
+    assert p.learner.policy.config.remat_keep == "products"
 
 
 def test_branching_needs_an_actor_inside_the_program(folder):

@@ -36,7 +36,7 @@ def tokenizer() -> tokenizers.Tokenizer:
     return bpe
 
 
-def write(folder: pathlib.Path) -> pathlib.Path:
+def write(folder: pathlib.Path, kv_heads: int = 1) -> pathlib.Path:
     """The folder of a model that `model=FOLDER` accepts."""
     folder.mkdir(parents=True, exist_ok=True)
     words = tokenizer()
@@ -47,7 +47,7 @@ def write(folder: pathlib.Path) -> pathlib.Path:
         width=16,
         layers=2,
         heads=2,
-        kv_heads=1,
+        kv_heads=kv_heads,
         head_width=8,
         mlp_width=32,
         positions="rope",
