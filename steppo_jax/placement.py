@@ -14,7 +14,8 @@ cuts heads, the width of the MLP and the vocabulary (Megatron-LM, arXiv 1909.080
 | head               | D, V    | fsdp, tensor      |
 
 A dimension that its axis does not divide is not cut; norms, biases and adapters never
-are. States of optimizers have the names of their parameters.
+are. States of optimizers have the names of their parameters. Parameters of all layers
+in one (`models.stacking`) are cut as those of one, their leading axis never.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from jax.sharding import PartitionSpec
 
 DATA, FSDP, TENSOR = AXES = ("data", "fsdp", "tensor")
 BATCH = (DATA, FSDP)  # what cuts the first axis of tables and activations
+LAYERS = "layers"  # parameters below it have an axis of layers before their own
 
 CUT: dict[tuple[str, str], tuple[str | None, ...]] = {
     ("embedding", "embedding"): (TENSOR, FSDP),
@@ -72,6 +74,8 @@ def of_parameter(
 ) -> PartitionSpec:
     """The table above."""
     cut = CUT.get(words[-2:], ())
+    if LAYERS in words:
+        cut = (None, *cut)
     if len(cut) != len(shape):
         return PartitionSpec()
     return PartitionSpec(
