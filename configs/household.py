@@ -3,10 +3,11 @@
     python -m experiments.train --config=configs/household.py:steppo --workdir=DIR
     python -m experiments.train --config=configs/household.py:grpo --workdir=DIR \\
         --config.seed=1 --config.rollout.groups=16
+    … --config=configs/household.py:steppo,packed --workdir=DIR
     python -m experiments.train --config=configs/household.py:ppo,smoke --workdir=DIR
 
 What it reaches stands in docs/environments.md. `smoke` runs in seconds and learns
-nothing.
+nothing. `packed` lays two steps into one sequence (docs/pod.md).
 """
 
 from __future__ import annotations
@@ -24,8 +25,16 @@ FIELDS = {
     "learner.minibatches": 8,
     "warm_start.success": 0.2,  # at .1 some families never succeed, nor learn
 }
+# Steps have 42 to 51 tokens, 47 or 48 mostly: two of them, and little more. A slice has
+# as many tokens as one of rows.
+PACKED = {"learner.layout": "packed", "learner.width": 98, "learner.microbatch": 8}
 
 
 def get_config(arg: str = "steppo") -> ml_collections.ConfigDict:
-    """The configuration for `METHOD[,smoke][,FIELD=VALUE …]`; see configs/common.py."""
-    return common.build("household", arg, fields=FIELDS)
+    """The configuration for `METHOD[,packed][,smoke][,FIELD=VALUE …]`.
+
+    See configs/common.py.
+    """
+    return common.build(
+        "household", arg, fields=FIELDS, own={"packed": lambda _: PACKED}
+    )

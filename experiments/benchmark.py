@@ -189,7 +189,7 @@ def of_parts(*names: str) -> Callable[[int], dict[str, Any]]:
 # Argument of configs/household.py and learner.width: the default run, and long episodes
 # whose steps continue each other.
 APPEND = "steppo,context.policy=append,env.max_steps=10,warm_start.expert_noise=1"
-LAYOUTS = (("steppo", 147), (APPEND, None))
+LAYOUTS = (("steppo", household.PACKED["learner.width"]), (APPEND, None))
 
 
 def of_layouts(repeats: int) -> dict[str, Any]:

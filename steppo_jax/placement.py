@@ -14,7 +14,8 @@ cuts heads, the width of the MLP and the vocabulary (Megatron-LM, arXiv 1909.080
 | head               | D, V    | fsdp, tensor      |
 
 A dimension that its axis does not divide is not cut; norms, biases and adapters never
-are. States of optimizers have the names of their parameters.
+are. States of optimizers have the names of their parameters. Parameters of all layers
+in one (`models.stacking`) are cut as those of one, their leading axis never.
 
 The slots of a generation engine (`engine.spread`) are cut as a batch, the heads of
 their cache over `tensor`.
@@ -32,6 +33,7 @@ DATA, FSDP, TENSOR = AXES = ("data", "fsdp", "tensor")
 BATCH = (DATA, FSDP)  # what cuts the first axis of tables and activations
 ROWS, CACHE = PartitionSpec(BATCH), PartitionSpec(BATCH, TENSOR)  # of an engine's slots
 PARAMETERS = ("params", "lora")  # collections of a network's variables
+LAYERS = "layers"  # parameters below it have an axis of layers before their own
 
 CUT: dict[tuple[str, str], tuple[str | None, ...]] = {
     ("embedding", "embedding"): (TENSOR, FSDP),
@@ -83,6 +85,8 @@ def of_parameter(
 ) -> PartitionSpec:
     """The table above."""
     cut = CUT.get(words[-2:], ())
+    if LAYERS in words:
+        cut = (None, *cut)
     if len(cut) != len(shape):
         return PartitionSpec()
     return PartitionSpec(

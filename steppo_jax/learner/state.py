@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -59,6 +60,16 @@ class Delayed(LearnerState):
 
     sampler: Params  # those weights
     sampler_updates: jax.Array  # [] int32, `num_updates` when they were made
+
+
+PARAMETERS = ("policy", "policy_opt", "critic", "critic_opt", "reference")
+
+
+def over_parameters(
+    change: Callable[[Params], Params], now: LearnerState
+) -> LearnerState:
+    """The state with all that is shaped like parameters changed, `sampler` left out."""
+    return now.replace(**{name: change(getattr(now, name)) for name in PARAMETERS})
 
 
 def sampler(state: LearnerState) -> tuple[Params, jax.Array]:

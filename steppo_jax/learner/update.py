@@ -31,7 +31,7 @@ from steppo_jax.learner.gradients import Tables
 from steppo_jax.learner.seen import Seen
 from steppo_jax.learner.settings import UpdateSettings
 from steppo_jax.learner.state import LearnerState, create
-from steppo_jax.models import lora
+from steppo_jax.models import lora, stacking
 from steppo_jax.models.heads import Critic, Policy, ValueHead
 from steppo_jax.parallel import Axis
 from steppo_jax.structs import Steps, Tokens
@@ -151,7 +151,9 @@ class Learner:
           The new state, metrics of the iteration, and what the learner saw
           (`learner.seen`). A step with a non-finite loss or gradient changes nothing.
         """
-        s, rows = self.settings, tokens
+        s, rows, before = self.settings, tokens, now
+        if self.policy.config.scan_layers:
+            now = state.over_parameters(stacking.stacked, now)
         if s.layout == "merged":
             tokens = layout.merged(steps, tokens)
         tables, metrics, found = self._prepare(axis, now, steps, tokens)
@@ -180,7 +182,9 @@ class Learner:
         found |= seen.skipped(parts, orders, counts, steps, tokens)
         if s.layout == "merged" and "token_value" in found:
             found["token_value"] = layout.of_rows(rows, tokens, found["token_value"])
-        return state.learned(now, after), metrics, found
+        if self.policy.config.scan_layers:
+            after = state.over_parameters(stacking.layered, after)
+        return state.learned(before, after), metrics, found
 
     def _prepare(self, axis: Axis, now: LearnerState, steps: Steps, tokens: Tokens):
         """All that is computed once on the whole batch, before any update."""

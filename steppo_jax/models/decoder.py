@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from steppo_jax import masked, placement
-from steppo_jax.models import linear, lora
+from steppo_jax.models import linear, lora, stacking
 from steppo_jax.models.attention import KINDS, attend, causal_mask, whole
 from steppo_jax.models.rope import RopeScaling, rotate
 
@@ -252,11 +252,14 @@ class Decoder(nn.Module):
     def _scanned(self, x_SLD, position_SL, mask_SLC) -> tuple[jax.Array, Cache]:
         """All blocks by one loop: compiled once, whatever the depth.
 
-        The weights are stacked for it, a copy: for meshes that cut them thin.
+        Weights that are not stacked yet (`models.stacking`) are stacked for it, a copy.
         """
         c = self.config
-        each = [dict(block.variables) for block in self.blocks]
-        stacked = jax.tree.map(lambda *x: jnp.stack(x), *each)
+        stacked = {
+            kind: tree[placement.LAYERS]
+            for kind, tree in self.variables.items()
+            if placement.LAYERS in tree
+        } or stacking.one([dict(block.variables) for block in self.blocks])
         one = _block(c)(c, parent=None)
 
         def layer(x_SLD, variables):
