@@ -96,7 +96,7 @@ class Engine:
         *,
         slots: int,
         longest: int,
-        buckets: Sequence[int] = (32, 128, 512, 2048),
+        buckets: Sequence[int] = (32, 64, 128, 192, 256, 384, 512, 1024, 2048),
         steps: int = 8,
         reach: int = 128,
         turn: bool | None = None,
