@@ -58,9 +58,11 @@ def at_wanted(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
 def _walk(logits, read, sizes, weights, x_PD, token_P, wanted_P):
-    return _forward(
-        logits, read, (*sizes[:2], False), weights, x_PD, token_P, wanted_P
-    )[0]
+    size, words, _ = sizes  # nothing is kept: there is no backward pass
+    found, _ = _forward(
+        logits, read, (size, words, False), weights, x_PD, token_P, wanted_P
+    )
+    return found
 
 
 def _forward(logits, read, sizes, weights, x_PD, token_P, wanted_P):
