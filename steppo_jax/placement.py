@@ -103,16 +103,17 @@ def _here() -> Any:
     return mesh if FSDP in mesh.axis_names else None
 
 
-def spread(x: jax.Array) -> jax.Array:
-    """x with its first axis cut over the batch's axes; x itself outside of a mesh.
+def spread(x: jax.Array, axis: int = 0) -> jax.Array:
+    """x with one axis cut over the batch's axes; x itself outside of a mesh.
 
     Said where the partitioner would have to guess: at the slices of a minibatch, and
     between the layers, so that weights are gathered and not activations.
     """
     mesh = _here()
-    if mesh is None or x.shape[0] % (mesh.shape[DATA] * mesh.shape[FSDP]):
+    if mesh is None or x.shape[axis] % (mesh.shape[DATA] * mesh.shape[FSDP]):
         return x
-    return jax.lax.with_sharding_constraint(x, PartitionSpec(BATCH))
+    cut = PartitionSpec(*(None,) * axis, BATCH)
+    return jax.lax.with_sharding_constraint(x, cut)
 
 
 def settled(tree: Any) -> Any:

@@ -81,20 +81,21 @@ def gradient(policy: Policy, params, tokens, size: int) -> tuple:
     The gradient is to what is trained of `params`.
     """
     trained, fixed = lora.split(params)
-    order_S, count = microbatch.wanted_first(tokens.response_mask.any(axis=1))
+    order = microbatch.wanted_first(tokens.response_mask.any(axis=1))
 
-    def body(carry, index, real):
-        mask = tokens.response_mask[index] & real[:, None]
-        inputs = forward.select(tokens, index)
+    def body(carry, rows, real):
+        inputs, mask = rows
 
         def loss(trained):
-            return clone_loss(policy, lora.join(trained, fixed), inputs, mask)
+            wanted = mask & real[:, None]
+            return clone_loss(policy, lora.join(trained, fixed), inputs, wanted)
 
         summed = jax.grad(loss, has_aux=True)(trained)
         return jax.tree.map(jnp.add, carry, summed)
 
     zero = (jax.tree.map(jnp.zeros_like, trained), jnp.float32(0))
-    return microbatch.walk(body, zero, order_S, count, size)
+    rows = forward.inputs(tokens), tokens.response_mask
+    return microbatch.walk(body, zero, rows, *order, size)
 
 
 def cloning_updates(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from steppo_jax import masked, placement
+from steppo_jax import placement
 from steppo_jax.learner import microbatch, places
 from steppo_jax.models.heads import (
     Critic,
@@ -16,10 +16,10 @@ from steppo_jax.models.heads import (
 from steppo_jax.structs import Tokens
 
 
-def select(tokens: Tokens, index: jax.Array, columns: int | None = None):
-    """(token, position, segment) of some sequences, up to `columns` places."""
+def inputs(tokens: Tokens, columns: int | None = None):
+    """(token, position, segment) of the sequences, up to `columns` places."""
     whole = (tokens.token, tokens.position, tokens.segment)
-    return tuple(placement.spread(x[index, :columns]) for x in whole)
+    return tuple(x[:, :columns] for x in whole)
 
 
 def after(x_SL: jax.Array) -> jax.Array:
@@ -131,18 +131,15 @@ def policy_tables(
 ) -> tuple[jax.Array, jax.Array]:
     """log π and entropy of every response token, [S, L], 0 elsewhere. No gradient."""
     mask_SL = tokens.response_mask
-    order_S, count = microbatch.wanted_first(mask_SL.any(axis=1))
+    order = microbatch.wanted_first(mask_SL.any(axis=1))
 
-    def body(carry, index, real):
-        inputs, wanted = select(tokens, index), mask_SL[index] & real[:, None]
-        out = log_probs(policy, params, inputs, temperature, wanted)
-        return tuple(
-            microbatch.write(table, index, real, x) for table, x in zip(carry, out)
-        )
+    def run(rows, real):
+        given, mask = rows
+        return log_probs(policy, params, given, temperature, mask & real[:, None])
 
-    zeros_SL = jnp.zeros(mask_SL.shape, masked.real())
-    tables = microbatch.walk(body, (zeros_SL, zeros_SL), order_S, count, size)
-    return tuple(jnp.where(mask_SL, x, 0.0) for x in tables)
+    rows = inputs(tokens), mask_SL
+    found = microbatch.tables(run, mask_SL.shape[1], rows, *order, size)
+    return tuple(jnp.where(mask_SL, x, 0.0) for x in found)
 
 
 def shared_tables(
@@ -161,20 +158,17 @@ def shared_tables(
       valued_S: sequences whose values are read; some have no response token.
     """
     mask_SL = tokens.response_mask
-    order_S, count = microbatch.wanted_first(mask_SL.any(axis=1) | valued_S)
+    order = microbatch.wanted_first(mask_SL.any(axis=1) | valued_S)
 
-    def body(carry, index, real):
-        inputs, wanted = select(tokens, index), mask_SL[index] & real[:, None]
-        out = log_probs_and_values(
-            policy, head, params, inputs, temperature, wanted_mL=wanted
-        )
-        return tuple(
-            microbatch.write(table, index, real, x) for table, x in zip(carry, out)
+    def run(rows, real):
+        given, mask = rows
+        return log_probs_and_values(
+            policy, head, params, given, temperature, wanted_mL=mask & real[:, None]
         )
 
-    zeros_SL = jnp.zeros(mask_SL.shape, masked.real())
-    log_prob, entropy, value = microbatch.walk(
-        body, (zeros_SL,) * 3, order_S, count, size
+    rows = inputs(tokens), mask_SL
+    log_prob, entropy, value = microbatch.tables(
+        run, mask_SL.shape[1], rows, *order, size
     )
     return *(jnp.where(mask_SL, x, 0.0) for x in (log_prob, entropy)), value
 
@@ -188,11 +182,11 @@ def value_table(
     size: int,
 ) -> jax.Array:
     """Values [S, columns] at every place of the wanted sequences, 0 elsewhere."""
-    order_S, count = microbatch.wanted_first(wanted_S)
+    order = microbatch.wanted_first(wanted_S)
 
-    def body(table, index, real):
-        value = critic.apply(params, *select(tokens, index, columns))
-        return microbatch.write(table, index, real, value)
+    def run(rows, _):
+        return (critic.apply(params, *rows),)
 
-    zeros = jnp.zeros((tokens.token.shape[0], columns), masked.real())
-    return microbatch.walk(body, zeros, order_S, count, size)
+    rows = inputs(tokens, columns)
+    (found,) = microbatch.tables(run, columns, rows, *order, size)
+    return found

@@ -19,6 +19,9 @@ from steppo_jax.objective import LossSums
 from steppo_jax.parallel import Axis
 from steppo_jax.structs import NO_STEP, Tokens
 
+OF_SEQUENCES = ("step_id", "old_log_prob", "ref_log_prob", "advantage", "behaviour")
+OF_SEQUENCES += ("weights", "critic_weights", "value_step")
+
 
 @struct.dataclass
 class Tables:
@@ -39,6 +42,19 @@ class Tables:
     target: jax.Array  # [B], or [S, L] per token
     per_token: bool = struct.field(pytree_node=False)  # what kind of critic
 
+    def rows(self, columns: int | None = None) -> dict:
+        """What a slice of sequences takes with it: tables [S, …].
+
+        Args:
+          columns: most places that a network reads; L by default.
+        """
+        found = {name: getattr(self, name) for name in OF_SEQUENCES}
+        found |= {"inputs": forward.inputs(self.tokens, columns)}
+        if self.per_token:
+            found |= {"old_value": self.old_value, "target": self.target}
+            found |= {"response_mask": self.tokens.response_mask}
+        return found
+
 
 def of_policy(
     axis: Axis, policy: Policy, params, tables: Tables, order_S, count, settings
@@ -53,46 +69,47 @@ def of_policy(
     trained, fixed = lora.split(params)
     coupled = coupled_sums(axis, policy, params, t, order_S, count, settings)
 
-    def body(index, real):
-        inputs, wanted = forward.select(t.tokens, index), spoken(t, index, real)
+    def body(rows, real):
+        wanted = spoken(rows, real)
 
         def loss(trained):
             params, temperature = lora.join(trained, fixed), settings.temperature
-            found = forward.log_probs(policy, params, inputs, temperature, wanted)
-            sums = policy_sums(t, index, real, *found, coupled, settings)
+            found = forward.log_probs(
+                policy, params, rows["inputs"], temperature, wanted
+            )
+            sums = policy_sums(t, rows, real, *found, coupled, settings)
             return sums.loss, sums
 
         return jax.grad(loss, has_aux=True)(trained)
 
-    return add_up(body, order_S, count, settings.microbatch)
+    return add_up(body, t.rows(), order_S, count, settings.microbatch)
 
 
 def policy_sums(
-    t: Tables, index, real, log_prob, entropy, coupled, settings
+    t: Tables, rows, real, log_prob, entropy, coupled, settings
 ) -> LossSums:
     """The policy's loss over a slice of sequences, from its log-probs [m, L]."""
-    advantage = t.advantage[index]
+    advantage = rows["advantage"]
     if t.behaviour is not None:
-        advantage = advantage * t.behaviour[0][index]
+        advantage = advantage * rows["behaviour"][0]
     return objective.policy_loss(
         log_prob,
-        t.old_log_prob[index],
+        rows["old_log_prob"],
         advantage,
-        jnp.where(real[:, None], t.step_id[index], NO_STEP),
-        t.weights[0][index],
-        t.weights[1][index],
+        jnp.where(real[:, None], rows["step_id"], NO_STEP),
+        *rows["weights"],
         settings.policy_objective,
         t.traj_id.shape[0],
         entropy,
-        ref_log_prob_SL=None if t.ref_log_prob is None else t.ref_log_prob[index],
+        ref_log_prob_SL=rows["ref_log_prob"],
         ratio_sums=coupled,
         traj_id_B=t.traj_id if settings.objective.ratio == "trajectory" else None,
     )
 
 
-def spoken(t: Tables, index, real) -> jax.Array:
+def spoken(rows, real) -> jax.Array:
     """[m, L] the places of a slice whose log-probs the policy's loss reads."""
-    return (t.step_id[index] != NO_STEP) & real[:, None]
+    return (rows["step_id"] != NO_STEP) & real[:, None]
 
 
 def coupled_sums(axis: Axis, policy, params, t: Tables, order_S, count, settings):
@@ -101,20 +118,19 @@ def coupled_sums(axis: Axis, policy, params, t: Tables, order_S, count, settings
     """
     if settings.objective.ratio not in objective.COUPLED:
         return None
-    rows = t.traj_id.shape[0]
+    B = t.traj_id.shape[0]
 
-    def body(sums, index, real):
-        inputs, wanted = forward.select(t.tokens, index), spoken(t, index, real)
+    def body(sums, rows, real):
         log_prob, _ = forward.log_probs(
-            policy, params, inputs, settings.temperature, wanted
+            policy, params, rows["inputs"], settings.temperature, spoken(rows, real)
         )
-        step_id = jnp.where(real[:, None], t.step_id[index], NO_STEP)
-        more = objective.ratio_sums(log_prob, t.old_log_prob[index], step_id, rows)
+        step_id = jnp.where(real[:, None], rows["step_id"], NO_STEP)
+        more = objective.ratio_sums(log_prob, rows["old_log_prob"], step_id, B)
         return jax.tree.map(jnp.add, sums, more)
 
-    zero = objective.RatioSums(jnp.zeros((rows,)), jnp.zeros((rows,)))
-    walked = microbatch.walk(body, zero, order_S, count, settings.microbatch)
-    return axis.sum(walked)
+    zero = objective.RatioSums(jnp.zeros((B,)), jnp.zeros((B,)))
+    size = settings.microbatch
+    return axis.sum(microbatch.walk(body, zero, t.rows(), order_S, count, size))
 
 
 def of_critic(
@@ -131,27 +147,25 @@ def of_critic(
     t = tables
     columns = t.tokens.token.shape[1] if t.per_token else t.value_step.shape[1]
 
-    def body(index, real):
-        inputs = forward.select(t.tokens, index, columns)
-
+    def body(rows, real):
         def loss(trained):
-            value = critic.apply(lora.join(trained, fixed), *inputs)
-            sums = value_sums(t, index, real, value, settings.value_clip)
+            value = critic.apply(lora.join(trained, fixed), *rows["inputs"])
+            sums = value_sums(t, rows, real, value, settings.value_clip)
             return sums.loss, sums
 
         return jax.grad(loss, has_aux=True)(trained)
 
-    return add_up(body, order_S, count, settings.microbatch)
+    return add_up(body, t.rows(columns), order_S, count, settings.microbatch)
 
 
-def value_sums(t: Tables, index, real, value, value_clip) -> LossSums:
+def value_sums(t: Tables, rows, real, value, value_clip) -> LossSums:
     """The critic's loss over a slice of sequences, from its values [m, columns]."""
     if t.per_token:
-        value, mask = forward.after(value), t.tokens.response_mask[index]
-        weight, unit = (x[index] for x in t.critic_weights)
-        old, target = t.old_value[index], t.target[index]
+        value, mask = forward.after(value), rows["response_mask"]
+        weight, unit = rows["critic_weights"]
+        old, target = rows["old_value"], rows["target"]
     else:
-        step = t.value_step[index]
+        step = rows["value_step"]
         mask = step != NO_STEP
         weight = unit = mask.astype(masked.real())
         old, target = masked.take(t.old_value, step), masked.take(t.target, step)
@@ -160,22 +174,25 @@ def value_sums(t: Tables, index, real, value, value_clip) -> LossSums:
     )
 
 
-def add_up(part, order_S, count, size: int) -> tuple:
-    """Adds `part(index, real) → (gradient, sums)` over the first `count` of order_S.
+def add_up(part, rows, order_S, count, size: int) -> tuple:
+    """Adds `part(rows of a slice, real) → (gradient, sums)` over the first `count` of
+    order_S.
 
     `sums` is a `LossSums` or a tree of them.
     """
 
-    def body(carry, index, real):
-        (grads, sums), (more, others) = carry, part(index, real)
+    def body(carry, rows, real):
+        (grads, sums), (more, others) = carry, part(rows, real)
         merged = jax.tree.map(objective.merge, sums, others, is_leaf=_is_sums)
         more = placement.settled(more)
         return jax.tree.map(jnp.add, grads, more), merged
 
-    index = jax.ShapeDtypeStruct((size,), order_S.dtype)
-    shapes = jax.eval_shape(part, index, jax.ShapeDtypeStruct((size,), bool))
+    some = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype), rows
+    )
+    shapes = jax.eval_shape(part, some, jax.ShapeDtypeStruct((size,), bool))
     zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    return microbatch.walk(body, placement.settled(zero), order_S, count, size)
+    return microbatch.walk(body, placement.settled(zero), rows, order_S, count, size)
 
 
 def _is_sums(x) -> bool:

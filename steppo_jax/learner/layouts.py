@@ -75,7 +75,7 @@ def minibatch(
     used; nothing of it for `rows`.
     """
     if width is None:
-        part = Part(tables, order_S, count)
+        part = Part(tables, order_S[:most], count)
         return part, part, {}
     tokens = tables.tokens
     first_n = order_S[:most]

@@ -59,32 +59,37 @@ def gradient(
     n_policy, n_value = axis.sum(_counts(t, order_S, count))
     share = masked.select(masked.divide(n_value, n_policy), learns)
 
-    def body(index, real):
-        inputs = forward.select(t.tokens, index)
-        wanted = gradients.spoken(t, index, real)
+    def body(rows, real):
+        wanted = gradients.spoken(rows, real)
 
         def loss(both):
             trained, of_head = both
             params = (lora.join(trained, fixed), of_head)
             *found, value = forward.log_probs_and_values(
-                policy, head, params, inputs, settings.temperature, learns, wanted
+                policy,
+                head,
+                params,
+                rows["inputs"],
+                settings.temperature,
+                learns,
+                wanted,
             )
             if not t.per_token:
                 value = value[:, : t.value_step.shape[1]]
-            acted = gradients.policy_sums(t, index, real, *found, coupled, settings)
-            valued = gradients.value_sums(t, index, real, value, settings.value_clip)
+            acted = gradients.policy_sums(t, rows, real, *found, coupled, settings)
+            valued = gradients.value_sums(t, rows, real, value, settings.value_clip)
             total = settings.critic_coef * valued.loss + share * acted.loss
             return total, {"critic": valued, "policy": acted}
 
         return jax.grad(loss, has_aux=True)((trained, params[1]))
 
-    return gradients.add_up(body, order_S, count, settings.microbatch)
+    return gradients.add_up(body, t.rows(), order_S, count, settings.microbatch)
 
 
 def _counts(t: Tables, order_S, count) -> tuple[jax.Array, jax.Array]:
     """Σ count of the policy's and of the critic's loss in the minibatch, here."""
-    S = order_S.shape[0]
-    chosen_S1 = jnp.zeros((S,), bool).at[order_S].set(jnp.arange(S) < count)[:, None]
+    some = jnp.arange(order_S.shape[0]) < count
+    chosen_S1 = jnp.zeros((len(t.step_id),), bool).at[order_S].set(some)[:, None]
     responded = (t.step_id != NO_STEP) & chosen_S1
     n_policy = masked.select(t.weights[1], responded).sum()
     if t.per_token:
