@@ -45,6 +45,8 @@ def write(
     """Plays every panel, records each task in eval/PANEL.jsonl and tells the rates."""
     for panel in panels:
         outcome, golden = play(evaluator, params, panel, episodes, kind.seed)
+        if not len(golden):
+            continue  # of what programs outside play there is no task
         path = workdir / panel_records.FOLDER / f"{panel}.jsonl"
         panel_records.write(path, kind, outcome, golden)
         tell(

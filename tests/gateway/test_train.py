@@ -151,6 +151,36 @@ def test_a_run_learns_the_same_through_the_gateway(folder, tmp_path):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
+def test_a_run_of_the_shipped_configuration(folder, tmp_path):
+    """Nobody's tasks are known here: no panel, but metrics, episodes and a report."""
+    config = made.config(folder, method="steppo")
+    groups, size = config.rollout.groups, config.rollout.group_size
+
+    def feed(url: str) -> None:
+        with httpx2.Client(base_url=url, timeout=60) as client:
+            for number in range(config.iterations * groups * size):
+                given = {"task": "t", "group": f"g{number // size}"}
+                answer = client.post("/v1/trajectories", json=given)
+                while answer.status_code in (429, 503):  # it starts, or learns
+                    time.sleep(0.1)
+                    answer = client.post("/v1/trajectories", json=given)
+                at = answer.json()["base_url"]
+                assert made.chat(client, at=at).status_code == 200
+                end = {"end": "terminated", "reward": 1.0}
+                assert client.post(f"{at}/close", json=end).status_code == 200
+
+    def tell(text: str) -> None:
+        if "http://" in text:
+            url = text.partition(" at ")[2].removesuffix("/v1")
+            threading.Thread(target=feed, args=(url,), daemon=True).start()
+
+    run.run(config, tmp_path, port=0, tell=tell)
+    lines = records.read(tmp_path / "metrics.jsonl")
+    assert [line["train/return"] for line in lines] == [1.0, 1.0]
+    assert not (tmp_path / "eval").exists()
+    assert "harness" in (tmp_path / "report.html").read_text()
+
+
 def test_rows_of_older_weights_are_used_and_corrected(folder, tmp_path):
     """Half of the episodes are played, and closed only when the other half is used."""
     words = ("gateway.staleness=1", "objective.behaviour_cap=2.0")
