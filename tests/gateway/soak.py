@@ -185,9 +185,10 @@ def main() -> None:
         f"p50 of a call: {1000 * found['p50']:.1f} ms at the client; beside the engine "
         f"p50 {1000 * found['beside']:.2f} ms, mean {mean:.2f} ms at the gateway"
     )
+    fifths = [memory[len(memory) * n // 5 - 1] for n in range(1, 6)]
     print(
-        f"iteration {pool['iteration']}; memory {memory[len(memory) // 5]:.0f} MiB "
-        f"after a fifth, {memory[-1]:.0f} MiB at the end"
+        f"iteration {pool['iteration']}; memory after each fifth, MiB: "
+        + ", ".join(f"{x:.0f}" for x in fifths)
     )
     sys.exit(bool(found["lost"] or found["doubled"] or found["changed"]))
 
