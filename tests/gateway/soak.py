@@ -8,6 +8,8 @@ A gateway process serves a random two-layer model and learns from the episodes; 
 measured. Every harness is a process that plays episodes of its own and writes what
 was acknowledged to it, with fsync, into DIR/acknowledged. With --kills the gateway is
 killed -9 and restarted, and a harness, at random; with --soon all ends after that.
+With --think harnesses pause between their calls; without, 64 of them ask for more than
+two cores can answer, and a call's time is that of a queue.
 At the end every acknowledged step must be in the record once, with the same text.
 """
 
@@ -35,9 +37,13 @@ RECORD = "run/gateway/steps.jsonl"
 
 
 def harness(
-    url: str, number: int, out: pathlib.Path, going: Callable[[], bool]
+    url: str, number: int, out: pathlib.Path, going: Callable[[], bool], think: float
 ) -> None:
-    """Plays as long as `going`; knows that nobody may answer for a while."""
+    """Plays as long as `going`; knows that nobody may answer for a while.
+
+    Args:
+      think: mean seconds between an answer and the next call, as an environment takes.
+    """
     rng = random.Random(f"{number} {time.time()}")
     log = (out / f"{number}-{os.getpid()}.jsonl").open("a")
     client = httpx2.Client(base_url=url, timeout=60)
@@ -52,7 +58,8 @@ def harness(
                 continue
             if answer.status_code not in (429, 503):
                 return answer
-            time.sleep(0.1 + 0.2 * rng.random())
+            wait = float(answer.headers.get("retry-after", 0.1))  # as it was asked to
+            time.sleep(wait * (1 + rng.random()))
         raise SystemExit(0)
 
     while True:
@@ -73,6 +80,7 @@ def harness(
             log.write(json.dumps(told) + "\n")
             log.flush()
             os.fsync(log.fileno())
+            time.sleep(2 * think * rng.random())
             messages = [*messages, said["choices"][0]["message"]]
             messages.append({"role": "user", "content": "on"})
         end = {"end": "terminated", "reward": rng.random()}
@@ -104,6 +112,7 @@ def main() -> None:
     flags.add_argument("--harnesses", type=int, default=64)
     flags.add_argument("--seconds", type=float, default=600)
     flags.add_argument("--kills", type=int, default=0)
+    flags.add_argument("--think", type=float, default=0)
     flags.add_argument("--soon", action="store_true")
     flags.add_argument("--made_up", action="store_true")
     flags.add_argument("--port", type=int, default=8123)
@@ -118,7 +127,8 @@ def main() -> None:
         serve(out, given.port, given.made_up)
         return
     if given.role == "harness":
-        harness(url, given.number, told, lambda: time.time() < given.until)
+        until, think = given.until, given.think
+        harness(url, given.number, told, lambda: time.time() < until, think)
         return
 
     def start(role: str, *more: str) -> subprocess.Popen:
@@ -139,10 +149,8 @@ def main() -> None:
         time.sleep(0.5)
         assert server.poll() is None, (out / "gateway.log").read_text()[-2000:]
     until = time.time() + given.seconds
-    until_ = f"--until={until}"
-    players = [
-        start("harness", f"--number={n}", until_) for n in range(given.harnesses)
-    ]
+    how = (f"--until={until}", f"--think={given.think}")
+    players = [start("harness", f"--number={n}", *how) for n in range(given.harnesses)]
     left, after = given.kills, random.randint(20, 200)
     memory, last, killed = [], None, 0
     while time.time() < until + 5:
@@ -158,7 +166,7 @@ def main() -> None:
             players[n].kill()
             players[n].wait()
             server = start("gateway")
-            players[n] = start("harness", f"--number={n}", until_)
+            players[n] = start("harness", f"--number={n}", *how)
             killed += 1
         else:
             assert server.poll() is None, "the gateway ended by itself"
