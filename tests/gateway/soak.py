@@ -37,7 +37,11 @@ RECORD = "run/gateway/steps.jsonl"
 
 
 def harness(
-    url: str, number: int, out: pathlib.Path, going: Callable[[], bool], think: float
+    url: str,
+    number: int,
+    out: pathlib.Path,
+    going: Callable[[], bool],
+    think: float = 0,
 ) -> None:
     """Plays as long as `going`; knows that nobody may answer for a while.
 
