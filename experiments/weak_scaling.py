@@ -46,6 +46,8 @@ MIB = 2**20
 def grown(config: ml_collections.ConfigDict, chips: int, smallest: int):
     """The config for `chips` devices, as many trajectories on each as on `smallest`."""
     found = config.copy_and_resolve_references()
+    for axis in ("fsdp", "tensor"):  # a config for pmap has none
+        found.parallel[axis] = found.parallel[axis] or 1
     inside = found.parallel.fsdp * found.parallel.tensor
     if chips % smallest or chips % inside:
         raise Refused(
@@ -108,8 +110,8 @@ def result(config: ml_collections.ConfigDict, rows: Sequence[dict[str, Any]]) ->
         )
     return Result(
         name="weak_scaling",
-        title=f"{config.preset}, fsdp {config.parallel.fsdp}, tensor "
-        f"{config.parallel.tensor}, {first['trajectories'] / first['chips']:g} "
+        title=f"{config.preset}, fsdp {config.parallel.fsdp or 1}, tensor "
+        f"{config.parallel.tensor or 1}, {first['trajectories'] / first['chips']:g} "
         "trajectories a chip",
         shows=shows,
         limits="Seconds: bytes are the compiler's plan, not a measurement, and how "
