@@ -56,6 +56,7 @@ def grown(config: ml_collections.ConfigDict, chips: int, smallest: int):
         )
     found.parallel.kind, found.parallel.data = "mesh", chips // inside
     found.rollout.groups *= chips // smallest
+    found.warm_start.episodes *= chips  # of which every chip has some
     settings.check(found)
     return found
 

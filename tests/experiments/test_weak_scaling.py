@@ -6,10 +6,12 @@ import jax
 import pytest
 
 from configs import household
-from experiments import weak_scaling
 from steppo_jax import ahead
 from steppo_jax.errors import Refused
 from steppo_jax.figures import files
+from tests import entry_points
+
+weak_scaling = entry_points.load("weak_scaling")
 
 WORDS = "steppo,smoke,env.max_steps=2,learner.minibatches=1,parallel.kind=mesh,"
 WORDS += "rollout.groups=2,parallel.data=2,parallel.fsdp=1,parallel.tensor=1,"
