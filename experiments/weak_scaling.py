@@ -56,7 +56,8 @@ def grown(config: ml_collections.ConfigDict, chips: int, smallest: int):
         )
     found.parallel.kind, found.parallel.data = "mesh", chips // inside
     found.rollout.groups *= chips // smallest
-    found.warm_start.episodes *= chips  # of which every chip has some
+    if found.warm_start.success:  # every chip has some of its episodes
+        found.warm_start.episodes *= chips
     settings.check(found)
     return found
 
