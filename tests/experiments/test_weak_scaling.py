@@ -19,18 +19,25 @@ WORDS += "learner.microbatch=2"
 
 
 @pytest.fixture(scope="module")
-def rows():
-    config = household.get_config(WORDS)
-    return [
-        weak_scaling.row(
-            f"here:{n}", weak_scaling.grown(config, n, 2), tuple(jax.devices()[:n])
-        )
-        for n in (2, 4)
-    ]
+def compiled():
+    """Rows of the table for two and four chips, and what was compiled for each."""
+    config, rows, updates, update = household.get_config(WORDS), [], [], ahead.update
+
+    def kept(p):
+        account, text = update(p)
+        updates.append((p, text))
+        return account, text
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ahead, "update", kept)
+        for n in (2, 4):
+            grown = weak_scaling.grown(config, n, 2)
+            rows.append(weak_scaling.row(f"here:{n}", grown, tuple(jax.devices()[:n])))
+    return rows, updates
 
 
-def test_a_chip_sends_the_same_and_its_tables_on_twice_as_many(rows):
-    two, four = rows
+def test_a_chip_sends_the_same_and_its_tables_on_twice_as_many(compiled):
+    (two, four), _ = compiled
     assert two["trajectories"] == 8 and four["trajectories"] == 16
     assert two["update"] > two["weights"]  # gradients of policy and critic
     # 16 sequences of 51 places more, in some twenty tables; a gradient is 41,000 bytes.
@@ -40,10 +47,8 @@ def test_a_chip_sends_the_same_and_its_tables_on_twice_as_many(rows):
     assert four["rollout"] <= four["weights"]
 
 
-def test_no_table_is_sent_for_every_slice():
-    config = weak_scaling.grown(household.get_config(WORDS), 4, 2)
-    p = ahead.build(config, tuple(jax.devices()[:4]))
-    _, text = ahead.update(p)
+def test_no_table_is_sent_for_every_slice(compiled):
+    p, text = compiled[1][1]
     tokens = ahead.tables(p)[1]
     S, L = tokens.token.shape
     table = re.compile(rf"\[{S},({L}|{tokens.prompt_columns})\]")
@@ -55,9 +60,8 @@ def test_no_table_is_sent_for_every_slice():
     assert once and not [line for line in once if inside.search(line)]
 
 
-def test_the_picture_and_its_numbers(rows, tmp_path):
-    config = household.get_config(WORDS)
-    found = weak_scaling.result(config, rows)
+def test_the_picture_and_its_numbers(compiled, tmp_path):
+    found = weak_scaling.result(household.get_config(WORDS), compiled[0])
     paths = files.write(found, tmp_path, found.draw())
     assert [p.name for p in paths] == [
         f"weak_scaling.{end}" for end in ("svg", "png", "csv", "txt")
