@@ -32,8 +32,6 @@ OVER_MODEL: dict[str, Any] = {
     "lm.rules": True,
     "lm.max_prompt": 768,
     "lm.max_new": 32,
-    "learner.layout": "rows",
-    "learner.width": None,
     "warm_start.expert_noise": 0.0,
 }
 # The settings that the paper's environments share, whatever the method.

@@ -41,8 +41,6 @@ ON_CPU = {
     "rollout.group_size": 2,
     "learner.minibatches": 2,
     "learner.microbatch": 4,
-    "learner.layout": "packed",  # more than half of every row would be padding
-    "learner.width": 184,  # the longest row
     "critic.warmup_iterations": 1,
     "warm_start.success": 0.1,
     "warm_start.episodes": 4,
