@@ -44,7 +44,7 @@ def load(workdir: pathlib.Path) -> tuple[ml_collections.ConfigDict, dict[str, An
     try:
         record = records.loads(path.read_text(encoding="utf-8"))
         config = settings.from_dict(record["config"])
-        _check_rest(record)
+        _check_rest(record, config)
         return config, record
     except FileNotFoundError:
         raise WorkdirError(
@@ -65,8 +65,12 @@ def load(workdir: pathlib.Path) -> tuple[ml_collections.ConfigDict, dict[str, An
         ) from None
 
 
-def _check_rest(record: dict[str, Any]) -> None:
-    """Raises TypeError unless what stands beside the configuration has its form."""
+def _check_rest(record: dict[str, Any], config: ml_collections.ConfigDict) -> None:
+    """Raises TypeError unless what is read before the configuration is checked, and
+    what stands beside it, has its form.
+    """
+    if type(config.iterations) is not int:
+        raise TypeError("config.iterations is no number")
     if not isinstance(record["commit"], str | None):
         raise TypeError("commit is no text")
     if not isinstance(record["environment"], dict):

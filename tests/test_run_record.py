@@ -39,6 +39,16 @@ def test_a_changed_configuration_is_refused_with_the_difference(tmp_path):
     Run(tmp_path, household.get_config(), "1").close()  # the refusal freed the lock
 
 
+def test_a_record_without_its_number_of_iterations_is_no_record(tmp_path):
+    Run(tmp_path, household.get_config(), "1").close()
+    path = tmp_path / run_record.FILE
+    record = records.loads(path.read_text())
+    record["config"]["iterations"] = None
+    path.write_text(records.dumps(record))
+    with pytest.raises(WorkdirError, match=r"iterations is no number"):
+        Run(tmp_path, household.get_config(), "1")
+
+
 def test_more_iterations_are_no_other_run(tmp_path):
     Run(tmp_path, household.get_config("steppo,iterations=20"), "1").close()
     before = (tmp_path / run_record.FILE).read_bytes()
