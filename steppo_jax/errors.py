@@ -22,6 +22,10 @@ class Refused(ValueError):
     Entry points print it without a traceback and exit with code 2.
     """
 
+    def __init__(self, message: object = ""):
+        # What it names may be a file's name, and that may hold line breaks.
+        super().__init__(" ".join(str(message).splitlines()))
+
 
 def of_disk(error: BaseException | None) -> str | None:
     """What the disk said, where that is behind an error; None for any other."""

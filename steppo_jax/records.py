@@ -57,16 +57,23 @@ def dumps(value: Any, indent: int | None = None) -> str:
 
 
 def loads(text: str) -> Any:
-    """Reads what `dumps` wrote."""
+    """Reads what `dumps` wrote. ValueError for half characters, which no file holds."""
     return _finite(json.loads(text))
 
 
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {_whole(key): _finite(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_finite(item) for item in value]
-    return NOT_FINITE.get(value, value) if isinstance(value, str) else value
+    return NOT_FINITE.get(value, _whole(value)) if isinstance(value, str) else value
+
+
+def _whole(text: str) -> str:
+    """The text; UnicodeEncodeError where JSON's escapes hide half a character in it."""
+    if not text.isascii():
+        text.encode()
+    return text
 
 
 def write_atomically(path: pathlib.Path, text: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steppo_jax import records
+from steppo_jax import errors, records
 from steppo_jax.records import BrokenRecords, Records
 
 json_values = st.recursive(
@@ -46,6 +46,20 @@ def test_values_come_back_exactly_and_the_text_is_json(value):
     strictly(text)
     assert "\n" not in text
     assert same(records.loads(text), value)
+
+
+@pytest.mark.parametrize("text", ['"\\ud800"', '{"\\udfff": 1}', '[["a\\ud800"]]'])
+def test_half_characters_are_refused(text):
+    with pytest.raises(ValueError, match="surrogates"):
+        records.loads(text)
+    assert records.loads('"\\ud83d\\ude00"') == "\U0001f600"
+
+
+def test_a_refusal_is_one_line_whatever_a_file_is_called():
+    assert (
+        str(errors.Refused("no file a\nb\u2028c; give one"))
+        == "no file a b c; give one"
+    )
 
 
 def test_numbers_that_are_not_finite_are_strings():

@@ -21,7 +21,7 @@ def open_tensors(path: pathlib.Path):
             f"{path} does not exist; give a folder with its json file and "
             f"{path.name} beside it, or an index of several files"
         ) from None
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, UnicodeError) as error:
         raise ModelError(f"{path} is no safetensors file: {error}") from None
 
 
