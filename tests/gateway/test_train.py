@@ -153,7 +153,7 @@ def test_a_run_learns_the_same_through_the_gateway(folder, tmp_path):
 
 def test_a_run_of_the_shipped_configuration(folder, tmp_path):
     """Nobody's tasks are known here: no panel, but metrics, episodes and a report."""
-    config = made.config(folder, method="steppo")
+    config = made.config(folder)
     groups, size = config.rollout.groups, config.rollout.group_size
 
     def feed(url: str) -> None:
