@@ -18,7 +18,11 @@ import ml_collections
 
 from configs import hosts
 
-FIELDS = {"env.variant": "generated", "env.max_steps": 20}
+FIELDS = {
+    "env.variant": "generated",
+    "env.max_steps": 20,
+    "host.workers": 32,  # as many as a small model has slots; 100 MiB each when started
+}
 PAPER = {"env.variant": "official", "env.max_steps": 20, "iterations": 200}
 
 

@@ -21,7 +21,7 @@ FIELDS: dict[str, Any] = {
     "env.think_tokens": 0,  # thoughts are free in text
     "env.tools": False,
     "env.on_time_limit": "terminal",
-    "host.workers": 32,  # as many as a small model has slots; started when needed
+    "host.workers": 8,
     "host.reset_seconds": 60.0,
     "host.step_seconds": 30.0,
     "host.tries": 3,
@@ -97,7 +97,6 @@ def of_paper(
     (docs/design.md).
     """
     found = common.cold() | {"warm_start.success": 0.0} | PAPER
-    found |= {"host.workers": trajectories}
     if config.lm.weights is not None:
         found |= {"lm.rules": True}
         found |= dict(zip(("lm.max_prompt", "lm.max_new"), lengths, strict=True))

@@ -11,11 +11,9 @@ fit, 2 where the question is wrong. docs/pod.md has what it found.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 
-import jax
 from absl import flags
 from rich.console import Console
 from rich.table import Table
@@ -95,9 +93,7 @@ def main() -> None:
     settings.check(config)
     found = None
     if TOPOLOGY.value:
-        os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
-        jax.config.update("jax_platforms", "cpu")
-        found = ahead.tpu(TOPOLOGY.value)
+        found = devices.of_topology(TOPOLOGY.value)
     elif config.model.attention == "splash":
         raise Refused(
             "config.model.attention='splash' is the TPU's kernel; give --topology, or "

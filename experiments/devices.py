@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import os
 import pathlib
+from typing import Any
 
 import jax
 import ml_collections
 
+from steppo_jax import ahead
 from steppo_jax.settings import ConfigError
 
 QUOTA = pathlib.Path("/sys/fs/cgroup/cpu.max")  # "max 100000" or "200000 100000"
@@ -45,6 +47,16 @@ def meshed(config: ml_collections.ConfigDict) -> int | None:
     """Devices that the mesh of a config needs; None without one."""
     p = config.parallel
     return p.data * p.fsdp * p.tensor if p.kind == "mesh" else None
+
+
+def of_topology(name: str) -> tuple[Any, ...]:
+    """Devices of a TPU topology to compile for. Raises Refused.
+
+    No TPU is looked for: what runs here runs on the CPU.
+    """
+    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
+    jax.config.update("jax_platforms", "cpu")
+    return ahead.tpu(name)
 
 
 def settle(config: ml_collections.ConfigDict, processes: int = 1) -> None:

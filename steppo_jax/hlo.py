@@ -2,7 +2,7 @@
 
 The bytes of a collective are those of its result on one device. A loop's body counts
 as often as the loop runs, where the compiler knows that; a loop whose count follows
-the data runs `slices` times (`learner.microbatch.walk` has the only ones).
+the data runs `slices` times (those of `learner.microbatch`).
 """
 
 from __future__ import annotations
