@@ -1,6 +1,7 @@
 """Files made to harm: refused by what their header says, before anything reads on."""
 
 import json
+import pathlib
 import struct
 
 import gguf
@@ -8,7 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from steppo_jax.models.families import ModelError
-from steppo_jax.weights import gguf_file, huggingface
+from steppo_jax.weights import files, gguf_file, huggingface
 from tests.weights.test_gguf_file import stored  # noqa: F401, a fixture
 from tests.weights.test_gguf_file import write as write_gguf
 from tests.weights.test_huggingface import write_checkpoint
@@ -120,3 +121,8 @@ def test_weights_that_are_whole_numbers_are_refused(tmp_path):
     save_file(drawn, tmp_path / huggingface.ONE)
     with pytest.raises(ModelError, match="holds int32, not real numbers"):
         huggingface.load(tmp_path)
+
+
+def test_an_index_that_names_half_a_character_is_refused():
+    with pytest.raises(ModelError, match="is no safetensors file"):
+        files.open_tensors(pathlib.Path("\ud800"))
