@@ -93,7 +93,7 @@ def main() -> None:
     settings.check(config)
     found = None
     if TOPOLOGY.value:
-        found = devices.of_topology(TOPOLOGY.value)
+        found = devices.of_topology(TOPOLOGY.value, config)
     elif config.model.attention == "splash":
         raise Refused(
             "config.model.attention='splash' is the TPU's kernel; give --topology, or "

@@ -11,6 +11,7 @@ import jax
 import ml_collections
 
 from steppo_jax import ahead
+from steppo_jax.models.kernels import MULTIPLES, NAMES
 from steppo_jax.settings import ConfigError
 
 QUOTA = pathlib.Path("/sys/fs/cgroup/cpu.max")  # "max 100000" or "200000 100000"
@@ -49,11 +50,12 @@ def meshed(config: ml_collections.ConfigDict) -> int | None:
     return p.data * p.fsdp * p.tensor if p.kind == "mesh" else None
 
 
-def of_topology(name: str) -> tuple[Any, ...]:
-    """Devices of a TPU topology to compile for. Raises Refused.
+def of_topology(name: str, config: ml_collections.ConfigDict) -> tuple[Any, ...]:
+    """Devices of a TPU topology to compile `config` for. Raises Refused.
 
     No TPU is looked for: what runs here runs on the CPU.
     """
+    _check_kernel(config, "tpu")
     os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
     jax.config.update("jax_platforms", "cpu")
     return ahead.tpu(name)
@@ -80,11 +82,7 @@ def settle(config: ml_collections.ConfigDict, processes: int = 1) -> None:
         config.devices = meshed(config)
     elif config.lm.weights is not None:  # without a mesh they learn on one device
         config.devices = config.devices or 1
-    if config.model.attention == "splash" and jax.default_backend() != "tpu":
-        raise ConfigError(
-            f"config.model.attention='splash': it is the TPU's kernel, and the devices "
-            f"here are {jax.default_backend()}; set --config.model.attention=blocks"
-        )
+    _check_kernel(config, jax.default_backend())
     if processes > 1:
         return  # Mesh.local compares all of them
     here = jax.local_device_count()
@@ -94,6 +92,17 @@ def settle(config: ml_collections.ConfigDict, processes: int = 1) -> None:
             f"{jax.default_backend()} devices; lower it, or set 0 for all"
         )
     config.devices = config.devices or here
+
+
+def _check_kernel(config: ml_collections.ConfigDict, platform: str) -> None:
+    """Raises ConfigError where the attention's kernel is another platform's."""
+    kind = config.model.attention
+    meant = MULTIPLES[kind][0] if kind in MULTIPLES else platform
+    if meant != platform:
+        raise ConfigError(
+            f"config.model.attention={kind!r}: it is the {NAMES[meant]}'s kernel, and "
+            f"the devices here are {platform}; set --config.model.attention=blocks"
+        )
 
 
 def _check_shared(config: ml_collections.ConfigDict, processes: int) -> None:

@@ -55,6 +55,22 @@ def test_settle_writes_the_number_down(monkeypatch):
     assert config.devices == 2 and asked == {"jax_num_cpu_devices": 2}
 
 
+@pytest.mark.parametrize(("kind", "whose"), [("splash", "TPU"), ("triton", "GPU")])
+def test_a_kernel_of_another_platform_is_refused(monkeypatch, kind, whose):
+    monkeypatch.setattr(jax.config, "update", lambda *_: None)
+    config = household.get_config("steppo,devices=1")
+    config.model.attention = kind
+    with pytest.raises(settings.ConfigError, match=rf"{whose}'s kernel.* here are cpu"):
+        devices.settle(config)
+
+
+def test_a_tpu_is_not_compiled_for_with_the_kernel_of_gpus():
+    config = household.get_config("steppo")
+    config.model.attention = "triton"
+    with pytest.raises(settings.ConfigError, match=r"GPU's kernel.* here are tpu"):
+        devices.of_topology("v5e:2x2", config)
+
+
 def test_more_devices_than_there_are_is_refused(monkeypatch):
     monkeypatch.setattr(jax.config, "update", lambda *_: None)  # the tests have 8
     config = household.get_config("steppo,devices=16")

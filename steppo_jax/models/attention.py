@@ -2,7 +2,7 @@
 
 `attend` is for a cache, and for whole sequences whose scores are small. For long ones
 `whole` never holds the scores [L, L]: `blocks` makes them for a few queries at a time
-on any platform (and again in the backward pass), `splash` is the TPU's fused kernel.
+on any platform (and again in the backward pass), the others are fused kernels.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from steppo_jax import masked, placement
+from steppo_jax import masked
+from steppo_jax.models import kernels
 
-KINDS = ("plain", "blocks", "splash")
+KINDS = ("plain", "blocks", *kernels.MULTIPLES)
 QUERIES = 256  # of a block
-LANES = 128  # splash: heads and sequences are whole numbers of these
 FEW = 16  # rows up to which the cached keys are the left operand, see `models.linear`
 # Finite, so that a query that may look at nothing (padding) averages instead of
 # turning into NaN; its output is never read.
@@ -68,8 +68,8 @@ def whole(
     segment_SL: jax.Array,
 ) -> jax.Array:
     """As `attend` under `causal_mask(segment_SL)`, without scores [L, L]."""
-    if kind == "splash":
-        return _splash(q_SLHK, k_SGLK, v_SGLK, segment_SL)
+    if kind in kernels.MULTIPLES:
+        return kernels.fused(kind, q_SLHK, k_SGLK, v_SGLK, segment_SL)
     S, L, H, K = q_SLHK.shape
     block = min(QUERIES, L)
     pad = -L % block
@@ -87,46 +87,3 @@ def whole(
 
     out_nSbHK = jax.lax.map(some, jnp.arange(0, L + pad, block))
     return out_nSbHK.swapaxes(0, 1).reshape(S, L + pad, H, K)[:, :L]
-
-
-def _splash(q_SLHK, k_SGLK, v_SGLK, segment_SL, interpret: bool = False) -> jax.Array:
-    """The fused kernel, on each device's own sequences and heads."""
-    # Here: importing the kernels takes a second, and only TPU runs need them.
-    from jax.experimental.pallas.ops.tpu import splash_attention
-
-    splash = splash_attention.splash_attention_kernel
-    masks = splash_attention.splash_attention_mask
-    L, K = q_SLHK.shape[1], q_SLHK.shape[3]
-    if K % LANES or L % LANES:
-        raise ValueError(
-            f"model.attention='splash': heads of {K} channels and sequences of {L} "
-            f"places are not multiples of {LANES}; use blocks, or sizes that are"
-        )
-    block = next(b for b in (512, 256, LANES) if L % b == 0)
-    names = [
-        "q",
-        "kv",
-        "kv_compute",
-        "q_dkv",
-        "kv_dkv",
-        "kv_dkv_compute",
-        "q_dq",
-        "kv_dq",
-    ]
-    sizes = splash.BlockSizes(**{f"block_{name}": block for name in names})
-
-    def local(q_SHLK, k_SGLK, v_SGLK, segment_SL):
-        heads = q_SHLK.shape[1]
-        mask = masks.MultiHeadMask([masks.CausalMask((L, L))] * heads)
-        kernel = splash.make_splash_mha(
-            mask, block_sizes=sizes, head_shards=1, q_seq_shards=1, interpret=interpret
-        )
-
-        def one(q, k, v, segment):
-            return kernel(q, k, v, splash.SegmentIds(q=segment, kv=segment))
-
-        return jax.vmap(one)(q_SHLK, k_SGLK, v_SGLK, segment_SL)
-
-    q_SHLK = (q_SLHK * K**-0.5).swapaxes(1, 2)
-    run = placement.by_heads(local)
-    return run(q_SHLK, k_SGLK, v_SGLK, segment_SL).swapaxes(1, 2).astype(v_SGLK.dtype)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import ml_collections
 
 from steppo_jax import credit
-from steppo_jax.models.attention import LANES
+from steppo_jax.models import kernels
 from steppo_jax.settings import batch_rules, environment_rules, staleness_rules
 from steppo_jax.settings.errors import ConfigError, refuse, unknown
 from steppo_jax.settings.fields import FIELDS, WORDS, find, flat
@@ -200,17 +200,14 @@ def _model(values: Values) -> None:
 
 
 def _attention(values: Values) -> None:
-    if values["model.attention"] != "splash":
+    kind = values["model.attention"]
+    if kind not in kernels.MULTIPLES:
         return
-    of_kernel = "the TPU's kernel takes multiples of 128"
-    if values["model.head_width"] % LANES:
-        rule = f"model.head_width={values['model.head_width']}: {of_kernel}"
-        raise refuse("model.attention", "splash", rule, "use blocks")
     prompt, response = batch_rules.sizes(values)
     for places in (prompt, values["learner.width"] or prompt + response):
-        if places % LANES:
-            rule = f"there are sequences of {places} places: {of_kernel}"
-            raise refuse("model.attention", "splash", rule, "use blocks")
+        rule = kernels.why_not(kind, places, values["model.head_width"])
+        if rule:
+            raise refuse("model.attention", kind, rule, "use blocks")
 
 
 def _language_model(values: Values) -> None:

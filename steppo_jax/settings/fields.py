@@ -90,7 +90,7 @@ TREE: dict[str, Any] = {
         "remat": False,  # make activations again in the backward pass: less memory
         "remat_keep": optional(str),  # products | None: of a block, only its input
         "scan_layers": False,  # one compiled block for all: deep models compile fast
-        "attention": "plain",  # blocks | splash (TPU): long sequences without scores
+        "attention": "plain",  # blocks | splash (TPU) | triton (GPU): no scores held
         "lora_rank": optional(int),  # of adapters; None = all weights are trained
         "lora_alpha": optional(float),  # adapters count lora_alpha / lora_rank times
         "lora_layers": optional(str),  # attention | mlp | all linear layers

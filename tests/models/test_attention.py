@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from steppo_jax.models import attention
+from steppo_jax.models import attention, kernels
 
 
 def given(L: int, K: int):
@@ -51,20 +51,23 @@ def test_blocks_of_queries(queries, monkeypatch):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
-def test_the_kernel_of_tpus_interpreted():
+@pytest.mark.parametrize("kind", kernels.MULTIPLES)
+def test_the_fused_kernels_interpreted(kind):
     q, k, v, segment = given(128, 128)
 
-    def splash(q, k, v):
-        return attention._splash(q, k, v, segment, interpret=True)
+    def kernel(q, k, v):
+        return kernels.fused(kind, q, k, v, segment, interpret=True)
 
-    for a, b in zip(*compared(splash, q, k, v, segment)):
+    for a, b in zip(*compared(kernel, q, k, v, segment)):
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
 
 
-def test_the_kernel_refuses_sizes_that_it_cannot_cut():
-    q, k, v, segment = given(100, 128)
-    with pytest.raises(ValueError, match=r"sequences of 100 places .* use blocks"):
-        attention.whole("splash", q, k, v, segment)
+@pytest.mark.parametrize("kind", kernels.MULTIPLES)
+def test_a_kernel_refuses_sizes_that_it_cannot_cut(kind):
+    for L, K, words in ((100, 128, "100 places"), (128, 8, "heads of 8 channels")):
+        q, k, v, segment = given(L, K)
+        with pytest.raises(ValueError, match=rf"{words}: .* use blocks"):
+            attention.whole(kind, q, k, v, segment)
 
 
 def largest_array(text: str) -> int:
@@ -90,3 +93,30 @@ def test_no_table_of_scores_in_the_compiled_text(monkeypatch):
 
     assert largest_array(text(plain)) >= scores
     assert largest_array(text(blocks)) <= scores / 4
+
+
+def test_no_table_of_scores_in_the_text_for_a_gpu():
+    """Lowered for CUDA, where there is none: only the kernel's operands are held."""
+    L, H, K = 1024, 4, 64
+    shapes = [((2, L, H, K), jnp.bfloat16), *[((2, 2, L, K), jnp.bfloat16)] * 2]
+    shapes = [jax.ShapeDtypeStruct(*x) for x in [*shapes, ((2, L), jnp.int32)]]
+
+    def loss(kind, q, k, v, segment):
+        return (attention.whole(kind, q, k, v, segment).astype(jnp.float32) ** 2).sum()
+
+    def text(kind) -> str:
+        gradient = jax.jit(jax.grad(functools.partial(loss, kind), (0, 1, 2)))
+        try:
+            traced = gradient.trace(*shapes)
+            return traced.lower(lowering_platforms=("cuda",)).as_text()
+        except RuntimeError as error:  # newer jax wants to know which GPU it would be
+            pytest.skip(str(error))
+
+    def largest(text: str) -> int:
+        found = re.findall(r"tensor<((?:\d+x)+)[a-z]", text)
+        return max(math.prod(map(int, shape[:-1].split("x"))) for shape in found)
+
+    fused = text("triton")
+    assert fused.count("custom_call @__gpu$xla.gpu.triton") >= 3
+    assert largest(fused) == 2 * L * H * K  # the queries; scores would be 2·H·L²
+    assert largest(text("blocks")) == 2 * H * attention.QUERIES * L
