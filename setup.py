@@ -50,7 +50,7 @@ EXTRAS = {
     "textworld-express": TEXTWORLD_EXPRESS,
     "cuda": ["jax[cuda13]"],
     "tpu": ["jax[tpu]"],
-    "aot": ["libtpu>=0.0.40"],  # compiles for TPUs that are not here (compile_check)
+    "aot": ["jax[tpu]"],  # compiles for TPUs that are not here; the libtpu of this jax
     "gateway": GATEWAY,
     "fuzz": ["schemathesis>=4.30,<5"],  # tests/gateway/test_schemathesis.py; MIT
     "lm": LM,

@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import jaxlib
 from ml_collections import ConfigDict
 
 from steppo_jax import hlo, layout, packing, programs
@@ -208,7 +209,7 @@ def _account(
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         raise DoesNotFit(said[0] if said else str(error)) from error
-    found, text = compiled.memory_analysis(), compiled.as_text()
+    found, text = compiled.memory_analysis(), _text(compiled)
     cost = compiled.cost_analysis() or {}
     account = Account(
         name=name,
@@ -221,6 +222,17 @@ def _account(
         compiler_seconds=cost.get("optimal_seconds"),
     )
     return account, text
+
+
+def _text(compiled: Any) -> str:
+    try:
+        return compiled.as_text()
+    except jax.errors.JaxRuntimeError as error:
+        raise Refused(
+            f"compiled, but jaxlib {jaxlib.__version__} cannot read the program of the "
+            "installed libtpu; take the one of this jax: "
+            f"pip install 'jax[tpu]=={jax.__version__}'"
+        ) from error
 
 
 def parameters(p: Programs) -> dict[str, tuple[int, int]]:
