@@ -37,6 +37,10 @@ class Estimate:
     def most(self) -> int:
         return max(self.rollout, self.update)
 
+    def __str__(self) -> str:
+        parts = ("state", "rollout", "update")
+        return ", ".join(f"{k} {getattr(self, k) / GIB:.2f} GiB" for k in parts)
+
 
 def free(device: Any) -> int | None:
     """Bytes that a device can still give; None where nobody knows.

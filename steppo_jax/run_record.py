@@ -198,14 +198,14 @@ class Run:
         if self.changes:
             self._write()
 
-    def unless_refused(self, check: Callable[[], Any]) -> None:
-        """Runs `check`; where it refuses, a folder that was empty has no record.
+    def unless_refused(self, check: Callable[[], Any]) -> Any:
+        """`check()`; where it refuses, a folder that was empty has no record.
 
         Else the run with settings that fit would meet the record of one that never
         began.
         """
         try:
-            check()
+            return check()
         except Refused:
             if not self.resumed:
                 (self.workdir / FILE).unlink()

@@ -118,7 +118,11 @@ def learn(
         sigterm(stop) as stop,
     ):
         if checkpoints.iterations()[-1:] != [config.iterations]:
-            folder.unless_refused(lambda: processes.together(lambda: memory.check(p)))
+            needed = folder.unless_refused(
+                lambda: processes.together(lambda: memory.check(p))
+            )
+            if needed and not bar:  # a run among others leaves the line out
+                say(f"memory by the compiled programs: {needed}")
         start, state = _start(p, checkpoints, stop, warm, say)
         if start > config.iterations:  # accepted, but not to be undone
             raise WorkdirError(
