@@ -3,7 +3,8 @@
     python -m experiments.compile_check --topology=v5p:4x4x4 \\
         --config=configs/paper_scale.py:qwen3_4b
     python -m experiments.compile_check --topology=v6e:16x16 \\
-        --config=configs/paper_scale.py:qwen3_4b --config.parallel.fsdp=256
+        --config=configs/paper_scale.py:qwen3_4b --config.parallel.fsdp=128 \\
+        --config.parallel.tensor=2
 
 128 trajectories × 20 steps, prompts of 8,192 and responses of 4,096 tokens, a critic of
 the policy's size. What makes it fit: `parallel.fsdp`, `model.remat`, bfloat16
@@ -27,8 +28,6 @@ FIELDS = {
     "lm.max_prompt": 8192,
     "lm.max_new": 4096,
     "lm.slots": 128,
-    "rollout.groups": 16,
-    "rollout.group_size": 8,
     "learner.minibatches": 1,
     "learner.microbatch": 1,
     "warm_start.success": 0.0,
@@ -42,6 +41,7 @@ FIELDS = {
     "parallel.tensor": 1,
 }
 METHOD = "steppo"
+TRAJECTORIES = ("rollout.groups=128", "rollout.group_size=1")  # the method has fewer
 
 
 def get_config(arg: str = "qwen3_4b") -> ml_collections.ConfigDict:
@@ -54,4 +54,6 @@ def get_config(arg: str = "qwen3_4b") -> ml_collections.ConfigDict:
         )
     sizes = {f"model.{size}": getattr(SIZES[name], size) for size in models.SIZES}
     fields = FIELDS | sizes | {"lm.weights": f"{SHAPES}{name}"}
-    return common.build("household", ",".join([METHOD, *words]), fields=fields)
+    return common.build(
+        "household", ",".join([METHOD, *TRAJECTORIES, *words]), fields=fields
+    )

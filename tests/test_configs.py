@@ -68,6 +68,9 @@ def test_shapes_of_the_papers_size_are_accepted(name):
     config = paper_scale.get_config(f"{name},parallel.fsdp=32,parallel.data=2")
     settings.check(config)
     assert config.lm.weights == f"shapes:{name}"
+    assert config.rollout.groups * config.rollout.group_size == 128
+    assert config.env.max_steps == 20
+    assert paper_scale.get_config(f"{name},rollout.groups=8").rollout.groups == 8
     with pytest.raises(settings.ConfigError, match="known sizes are smollm2_135m, "):
         paper_scale.get_config("qwen4")
 
