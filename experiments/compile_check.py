@@ -62,7 +62,7 @@ def show(p, accounts: list[ahead.Account], limit: float | None) -> Table:
         "compiler: flops, loops once, T",
         *(f"{a.compiler_flops / 1e12:,.2f}" for a in accounts),
     )
-    if any(a.compiler_seconds for a in accounts):
+    if any((a.compiler_seconds or 0) > 0 for a in accounts):  # some say -18
         table.add_row(
             "compiler: seconds, loops once",
             *(f"{a.compiler_seconds or 0:,.3f}" for a in accounts),

@@ -15,6 +15,12 @@ from steppo_jax.models.kernels import MULTIPLES, NAMES
 from steppo_jax.settings import ConfigError
 
 QUOTA = pathlib.Path("/sys/fs/cgroup/cpu.max")  # "max 100000" or "200000 100000"
+# Keeps libtpu from looking for the machine it is on, and from complaining at length.
+NO_TPU = {
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-4",
+}
 FORCED = "xla_force_host_platform_device_count"
 
 
@@ -56,7 +62,8 @@ def of_topology(name: str, config: ml_collections.ConfigDict) -> tuple[Any, ...]
     No TPU is looked for: what runs here runs on the CPU.
     """
     _check_kernel(config, "tpu")
-    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
+    for name, value in NO_TPU.items():
+        os.environ.setdefault(name, value)
     jax.config.update("jax_platforms", "cpu")
     return ahead.tpu(name)
 
