@@ -39,13 +39,16 @@ def alternate(
 ) -> dict[str, Timing]:
     """Times each call `repeats` times, in turns: load on the machine meets them all.
 
-    Each is called once before, so compiling is not counted; results are waited for.
+    In each turn a call is made twice and the second one counts: what the others' turns
+    took from it (caches, memory that went back to the machine) is not its own cost.
+    The first turn counts nothing, so compiling does not. Results are waited for.
     """
     for call in calls.values():
         jax.block_until_ready(call())
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
     for _ in range(repeats):
         for name, call in calls.items():
+            jax.block_until_ready(call())
             wall, cpu = time.perf_counter(), time.process_time()
             jax.block_until_ready(call())
             now = time.perf_counter() - wall, time.process_time() - cpu

@@ -26,7 +26,7 @@ def in_turns(
     took = alternate(calls | {f"peer {job}": asked(job) for job in theirs}, repeats)
     peer.close()
     found = {
-        job: Timing(*(tuple(x[unit] for x in each[1:]) for unit in ("wall", "cpu")))
-        for job, each in theirs.items()  # the first one warmed up
+        job: Timing(*(tuple(x[unit] for x in each[2::2]) for unit in ("wall", "cpu")))
+        for job, each in theirs.items()  # the second call of each turn, as of ours
     }
     return took, found

@@ -10,7 +10,7 @@ from absl.testing import flagsaver
 from configs import household
 from steppo_jax import credit as estimators
 from steppo_jax import envs
-from steppo_jax.benchmarks import credit, environment, timing
+from steppo_jax.benchmarks import credit, environment, timing, turns
 from tests import entry_points
 
 benchmark = entry_points.load("benchmark")
@@ -99,10 +99,27 @@ def test_a_missed_limit_is_said():
     assert cells == ["4 missed", "6", ""]
 
 
-def test_calls_take_turns_after_one_that_does_not_count():
+def test_of_a_peer_the_second_call_of_a_turn_counts_too():
+    class Peer:
+        calls, closed = 0, False
+
+        def time(self, job):
+            self.calls += 1
+            return {"wall": self.calls, "cpu": -self.calls}
+
+        def close(self):
+            self.closed = True
+
+    peer = Peer()
+    ours, theirs = turns.in_turns({"mine": lambda: None}, peer, ["job"], 2)
+    assert set(ours) == {"mine", "peer job"} and peer.closed
+    assert theirs["job"] == timing.Timing((3, 5), (-3, -5))
+
+
+def test_calls_take_turns_in_which_the_second_one_counts():
     seen = []
     found = timing.alternate({x: lambda x=x: seen.append(x) for x in "ab"}, 3)
-    assert "".join(seen) == "ab" * 4
+    assert "".join(seen) == "ab" + "aabb" * 3
     assert all(len(t.wall) == len(t.cpu) == 3 for t in found.values())
     odd = timing.Timing((1.0, 9.0, 2.0), (3.0, 1.0, 2.0))
     assert (odd.seconds, odd.cpu_seconds) == (2.0, 2.0)
