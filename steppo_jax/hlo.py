@@ -1,8 +1,9 @@
 """What a compiled program sends between devices, read from its text.
 
 The bytes of a collective are those of its result on one device. A loop's body counts
-as often as the loop runs, where the compiler knows that; a loop whose count follows
-the data runs `slices` times (those of `learner.microbatch`).
+as often as the loop runs: the compiler says it, or the loop's condition compares with
+a constant; a loop whose count follows the data runs `slices` times (those of
+`learner.microbatch`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ CALLED = re.compile(
     r"(?:\{([^}]*)\}|%?([\w.\-]+))"
 )
 TRIPS = re.compile(r"known_trip_count[^\d]*(\d+)")
+CONDITION = re.compile(r"condition=%?([\w.\-]+)")
+LESS = re.compile(r"ROOT .* compare\(.*, [^,]*?%?([\w.\-]+)\), direction=LT")
+CONSTANT = re.compile(r"%?([\w.\-]+) = .*? constant\((\d+)\)")
 
 
 def collectives(text: str, slices: int) -> dict[str, int]:
@@ -37,14 +41,24 @@ def collectives(text: str, slices: int) -> dict[str, int]:
                 total[found[1]] += times * _bytes(result, bool(found[2]))
             again = times
             if " while(" in line:
-                known = TRIPS.search(line)
-                again *= int(known[1]) if known else slices
+                again *= _trips(line, bodies) or slices
             for several, one in CALLED.findall(line):
                 for called in (several or one).replace("%", "").split(","):
                     walk(called.strip(), again)
 
     walk(entry, 1)
     return total
+
+
+def _trips(line: str, bodies: dict[str, list[str]]) -> int | None:
+    """How often a loop runs; None where that follows the data."""
+    if known := TRIPS.search(line):
+        return int(known[1])
+    named = CONDITION.search(line)
+    lines = bodies.get(named[1], []) if named else []
+    bound = next(filter(None, map(LESS.search, lines)), None)
+    constants = dict(m.groups() for m in map(CONSTANT.search, lines) if m)
+    return int(constants[bound[1]]) if bound and bound[1] in constants else None
 
 
 def _computations(text: str) -> tuple[dict[str, list[str]], str]:

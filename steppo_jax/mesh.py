@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from steppo_jax import placement
@@ -107,9 +108,15 @@ class Mesh:
         if self.settled:
             given = np.array(self.devices).reshape(sizes)
             return jax.sharding.Mesh(given, placement.AXES, axis_types=kinds)
-        return jax.make_mesh(
-            sizes, placement.AXES, axis_types=kinds, devices=self.devices
-        )
+        try:
+            return jax.make_mesh(
+                sizes, placement.AXES, axis_types=kinds, devices=self.devices
+            )
+        except NotImplementedError:  # an axis that is a part of a side of a TPU slice
+            given = mesh_utils.create_device_mesh(
+                sizes, self.devices, allow_split_physical_axes=True
+            )
+            return jax.sharding.Mesh(given, placement.AXES, axis_types=kinds)
 
     def of_process(self) -> Mesh:
         """The devices of this process with all pieces along `data`, each device at the

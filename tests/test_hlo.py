@@ -1,5 +1,7 @@
 """Bytes that a compiled program sends, counted in texts written by hand."""
 
+import pytest
+
 from steppo_jax import hlo
 
 TEXT = """HloModule made_up
@@ -19,6 +21,31 @@ ENTRY %main (p: f32[8,4]) -> f32[8,4] {
   %d = f32[4] all-gather-done(%s)
 }
 """  # noqa: E501
+
+
+@pytest.mark.parametrize(
+    ("condition", "times"),
+    [
+        ("compare(%i, %n), direction=LT", 7),
+        ("compare(%i, %given), direction=LT", 5),  # follows the data
+        ("compare(%i, %n), direction=NE", 5),
+    ],
+)
+def test_a_loop_up_to_a_constant_runs_as_often(condition, times):
+    """As libtpu writes them: no count beside the loop."""
+    text = f"""%body (p: f32[8]) -> f32[8] {{
+  ROOT %g = f32[8]{{0:T(256)}} all-reduce(%p), to_apply=%sum
+}}
+%until (p: (s32[], f32[8])) -> pred[] {{
+  %n = s32[]{{:T(256)}} constant(7)
+  %i = s32[]{{:T(256)}} get-tuple-element(%p), index=0
+  ROOT %lt = pred[]{{:T(512)}} {condition}, metadata={{op_name="lt"}}
+}}
+ENTRY %main (p: f32[8]) -> f32[8] {{
+  %w = f32[8] while(%p), condition=%until, body=%body
+}}
+"""
+    assert hlo.collectives(text, slices=5)["all-reduce"] == times * 8 * 4
 
 
 def test_loops_count_as_often_as_they_run():
