@@ -62,8 +62,8 @@ def of_topology(name: str, config: ml_collections.ConfigDict) -> tuple[Any, ...]
     No TPU is looked for: what runs here runs on the CPU.
     """
     _check_kernel(config, "tpu")
-    for name, value in NO_TPU.items():
-        os.environ.setdefault(name, value)
+    for variable, value in NO_TPU.items():
+        os.environ.setdefault(variable, value)
     jax.config.update("jax_platforms", "cpu")
     return ahead.tpu(name)
 

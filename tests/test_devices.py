@@ -8,7 +8,7 @@ import pytest
 
 from configs import household
 from experiments import devices
-from steppo_jax import settings
+from steppo_jax import ahead, settings
 from steppo_jax.parallel import Devices
 
 
@@ -62,6 +62,14 @@ def test_a_kernel_of_another_platform_is_refused(monkeypatch, kind, whose):
     config.model.attention = kind
     with pytest.raises(settings.ConfigError, match=rf"{whose}'s kernel.* here are cpu"):
         devices.settle(config)
+
+
+def test_a_topology_is_asked_for_by_its_name(monkeypatch):
+    monkeypatch.setattr(jax.config, "update", lambda *_: None)
+    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr(ahead, "tpu", lambda name: (name,))
+    found = devices.of_topology("v5e:2x2", household.get_config("steppo"))
+    assert found == ("v5e:2x2",)
 
 
 def test_a_tpu_is_not_compiled_for_with_the_kernel_of_gpus():
