@@ -54,10 +54,15 @@ def show(p, accounts: list[ahead.Account], limit: float | None) -> Table:
     table.add_row(
         "model flops a run, PFLOP", *(f"{a.flops / 1e15:,.2f}" for a in accounts)
     )
-    peak = ahead.CHIPS.get(kind, (None, None))[1]
-    if peak:
-        seconds = [a.flops / (count * peak * 1e12) for a in accounts]
-        table.add_row("… at the peak rate, s", *(f"{s:,.1f}" for s in seconds))
+    if chip := ahead.CHIPS.get(kind):
+        found = [ahead.seconds(a, chip, count) for a in accounts]
+        table.add_row("… at the peak rate, s", *(f"{made:,.1f}" for made, _ in found))
+        table.add_row("sent, at the links' rate, s", *(f"{s:,.1f}" for _, s in found))
+        shares = [made / (made + sent or 1) for made, sent in found]
+        table.add_row(
+            "utilisation if these do not overlap, at most",
+            *(f"{share:.0%}" if share else "" for share in shares),
+        )
     table.add_row(
         "compiler: flops, loops once, T",
         *(f"{a.compiler_flops / 1e12:,.2f}" for a in accounts),
@@ -102,7 +107,8 @@ def main() -> None:
     else:
         devices.settle(config)
     p = ahead.build(config, found)
-    limit = GIB.value or ahead.CHIPS.get(p.devices.devices[0].device_kind, (None,))[0]
+    chip = ahead.CHIPS.get(p.devices.devices[0].device_kind)
+    limit = GIB.value or (chip and chip.gib)
     accounts = [_compile(p, ahead.update)]
     if ROLLOUT.value and config.lm.weights is None:
         accounts.append(_compile(p, ahead.rollout))

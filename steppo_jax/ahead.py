@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,13 +28,22 @@ from steppo_jax.structs import Steps, Tokens
 
 GIB = 2**30
 SHAPES = "shapes:"  # lm.weights=shapes:NAME: a size of models.sizes without weights
-# Device kind → (GiB, peak bfloat16 TFLOP/s) of one device, from the vendors' pages.
+
+
+class Chip(NamedTuple):
+    """One device, from its vendor's page."""
+
+    gib: float
+    tflops: float  # peak, bfloat16
+    gigabits: float  # a second, its links to other chips together
+
+
 CHIPS = {
-    "TPU v4": (32, 275),
-    "TPU v5 lite": (16, 197),
-    "TPU v5": (95, 459),
-    "TPU v5p": (95, 459),
-    "TPU v6 lite": (32, 918),
+    "TPU v4": Chip(32, 275, 2400),
+    "TPU v5 lite": Chip(16, 197, 1600),
+    "TPU v5": Chip(95, 459, 4800),
+    "TPU v5p": Chip(95, 459, 4800),
+    "TPU v6 lite": Chip(32, 918, 3584),
 }
 
 
@@ -157,7 +166,8 @@ def update(p: Programs) -> tuple[Account, str]:
     steps, tokens = tables(p)
     given = jax.eval_shape(lambda: jax.tree.map(jnp.asarray, p.numbers))
     state = p.devices.laid_out(_state(p), copies=True)
-    lowered = p.update_of_numbers.lower(p.devices.laid_out(given), state, steps, tokens)
+    numbers = p.devices.laid_out(given, copies=True)
+    lowered = p.update_of_numbers.lower(numbers, state, steps, tokens)
     return _account(p, "update", lowered, slices(p, tokens), flops(p, tokens))
 
 
@@ -233,6 +243,14 @@ def _text(compiled: Any) -> str:
             "installed libtpu; take the one of this jax: "
             f"pip install 'jax[tpu]=={jax.__version__}'"
         ) from error
+
+
+def seconds(account: Account, chip: Chip, count: int) -> tuple[float, float]:
+    """Of the model's flops at the peak rate of `count` chips, and of what arrives at
+    each by its links. Optimistic both: recomputation and latency are not in them.
+    """
+    sent = sum(account.sent.values()) * 8 / (chip.gigabits * 1e9)
+    return account.flops / (count * chip.tflops * 1e12), sent
 
 
 def parameters(p: Programs) -> dict[str, tuple[int, int]]:

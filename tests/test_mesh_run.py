@@ -76,6 +76,14 @@ def test_the_rollout_sends_parameters_and_nothing_else(p):
     assert inside and 0 < sent <= held
 
 
+def test_copies_on_several_devices_are_lowered_too(monkeypatch):
+    """Without a mesh: what the local devices would need, as for a run with `pmap`."""
+    monkeypatch.setattr(ahead, "_account", lambda p, name, lowered, *_: lowered)
+    copies = made(Devices(tuple(jax.devices()[:2])), "parallel.kind=pmap")
+    text = ahead.update(copies).as_text()
+    assert "num_partitions = 2" in text or "num_replicas = 2" in text
+
+
 def test_the_account_of_an_update_adds_up(p):
     account, _ = ahead.update(p)
     state = p.devices.bytes_on_one(p.abstract())

@@ -20,7 +20,7 @@ def draw(rows: Sequence[Row]) -> Figure:
         axes.plot(chips, [r[name] for r in rows], mark, ls="-", c=colour, label=label)
     axes.set_xscale("log", base=2)
     axes.set_xticks(chips, [str(n) for n in chips])
-    axes.set_ylim(bottom=0)
+    axes.set_yscale("log", nonpositive="mask")  # growth with the slice is a line
     axes.set_xlabel("chips, as many trajectories on each")
     axes.set_ylabel("MiB that arrive at a chip")
     drawing.legend_below(figure, 3)
