@@ -93,6 +93,17 @@ def _compile(p, make) -> ahead.Account:
     return account
 
 
+def _engine(p) -> list[ahead.Account]:
+    began = time.perf_counter()
+    try:
+        accounts = ahead.engine(p)
+    except ahead.DoesNotFit as error:
+        print(f"the engine does not fit: {error}", file=sys.stderr)
+        sys.exit(1)
+    print(f"engine: compiled in {time.perf_counter() - began:,.0f} s")
+    return accounts
+
+
 def main() -> None:
     config = CONFIG.value
     settings.check(config)
@@ -112,6 +123,8 @@ def main() -> None:
     accounts = [_compile(p, ahead.update)]
     if ROLLOUT.value and config.lm.weights is None:
         accounts.append(_compile(p, ahead.rollout))
+    elif ROLLOUT.value:
+        accounts += _engine(p)
     Console(width=88).print(show(p, accounts, limit))
     most = max(a.total for a in accounts) / ahead.GIB
     if limit and most > limit:

@@ -20,6 +20,7 @@ import jaxlib
 from ml_collections import ConfigDict
 
 from steppo_jax import hlo, layout, packing, programs
+from steppo_jax.engine.spread import Spread
 from steppo_jax.errors import Refused
 from steppo_jax.mesh import Mesh
 from steppo_jax.models.sizes import SIZES
@@ -27,6 +28,7 @@ from steppo_jax.programs import Programs
 from steppo_jax.structs import Steps, Tokens
 
 GIB = 2**30
+TOKENS = 8  # that an engine says between two looks at its queue
 SHAPES = "shapes:"  # lm.weights=shapes:NAME: a size of models.sizes without weights
 
 
@@ -175,6 +177,23 @@ def rollout(p: Programs) -> tuple[Account, str]:
     """The account of a rollout inside the program, and its text. Raises DoesNotFit."""
     state = p.devices.laid_out(_state(p), copies=True)
     return _account(p, "rollout", p.collect.lower(state), 1, 0.0)
+
+
+def engine(p: Programs) -> list[Account]:
+    """Accounts of a generation engine's two programs at their largest.
+
+    They run between updates on the chips of one host; the learner's state lies beside
+    and is counted as arguments.
+    Raises DoesNotFit; EngineError where slots or heads do not divide.
+    """
+    lm, policy = p.config.lm, p.learner.policy
+    here = p.devices.of_process()
+    slots = lm.slots * here.count // p.devices.count
+    spread = Spread(p.devices, policy, slots)
+    lowered = spread.lower(slots, lm.max_prompt + lm.max_new, TOKENS)
+    beside = p.devices.bytes_on_one(_state(p))
+    found = [_account(p, name, x, 1, 0.0)[0] for name, x in lowered.items()]
+    return [dataclasses.replace(x, arguments=x.arguments + beside) for x in found]
 
 
 def slices(p: Programs, tokens: Tokens) -> int:

@@ -3,7 +3,8 @@
 import jax
 import pytest
 
-from steppo_jax import ahead
+from configs import paper_scale
+from steppo_jax import ahead, settings
 from steppo_jax.errors import Refused
 
 
@@ -21,3 +22,23 @@ def test_seconds_of_flops_and_of_links_by_hand():
     account = ahead.Account("update", 0, 0, 0, 6e15, sent, 0.0, None)
     chip = ahead.Chip(gib=1, tflops=100, gigabits=16)
     assert ahead.seconds(account, chip, count=30) == (2.0, 2.0)
+
+
+def test_the_engine_of_a_language_model_is_compiled_from_shapes():
+    config = paper_scale.get_config(
+        "smollm2_135m,model.layers=1,model.width=24,model.mlp_width=32,lm.slots=4,"
+        "lm.max_prompt=24,lm.max_new=8,model.attention=blocks,model.dtype=float32,"
+        "parallel.fsdp=2,parallel.tensor=1,rollout.groups=2,env.max_steps=2"
+    )
+    settings.check(config)
+    p = ahead.build(config, tuple(jax.devices()[:2]))
+    read, said = ahead.engine(p)
+    assert (read.name, said.name) == ("prefill", "decode")
+    state = p.devices.bytes_on_one(jax.eval_shape(p.learner.init, jax.random.key(0)))
+    weights = 4 * ahead.parameters(p)["policy"][0]  # whole on each: over fsdp only
+    cache = 2 * 2 * 32 * 3 * 64 * 4  # k and v, slots, places, heads, channels
+    logits = 2 * 49152 * 4
+    for account in (read, said):
+        rest = account.arguments - state - weights - cache
+        assert logits < rest < logits + 1024  # lengths, limits and keys
+        assert sum(account.sent.values()) < 64  # a key: no weight, no cache

@@ -83,6 +83,29 @@ class Spread:
         with jax.set_mesh(self._mesh.mesh):
             return self._silence(slots, slot)
 
+    def lower(self, slots: int, capacity: int, steps: int) -> dict[str, Any]:
+        """The largest programs for `slots` of this process, from shapes.
+
+        `prefill` reads a prompt as long as the cache into a slot of every piece,
+        `decode` says `steps` tokens with the whole cache in view.
+        """
+        weights = jax.eval_shape(self._gathering, self._shapes)
+        held = jax.eval_shape(lambda: device.empty(self._policy, slots, capacity))
+        number = jax.ShapeDtypeStruct((self.pieces,), jnp.int32)
+        real = jax.ShapeDtypeStruct((self.pieces,), jnp.float32)
+        tokens = jax.ShapeDtypeStruct((self.pieces, capacity), jnp.int32)
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        asked = (number, (key,) * self.pieces, real, number, real)
+        stop = jax.ShapeDtypeStruct((1,), jnp.int32)
+        with jax.set_mesh(self._mesh.mesh):
+            read = self._prefill.lower(
+                weights, held, number, tokens, number, number, asked
+            )
+            return {
+                "prefill": read,
+                "decode": self._decode.lower(weights, held, stop, steps, capacity),
+            }
+
     # ---- where things lie ----------------------------------------------------
     def _at(self, cut: PartitionSpec) -> NamedSharding:
         return NamedSharding(self._mesh.mesh, cut)
