@@ -24,6 +24,22 @@ from steppo_jax.parallel import ONE
 Tree = TypeVar("Tree")
 
 
+def with_tensor_inside(devices: np.ndarray) -> np.ndarray:
+    """[data, fsdp, tensor] devices, those along `tensor` in one process if that can be.
+
+    A generation engine works on the devices of its process. Neighbours in a TPU slice
+    are of different hosts as often as not; as given where nothing is gained.
+    """
+    rows = devices.reshape(-1, devices.shape[-1])
+    if all(len({d.process_index for d in row}) == 1 for row in rows):
+        return devices
+    ordered = sorted(devices.ravel(), key=lambda d: (d.process_index, d.id))
+    found = np.array(ordered, dtype=object).reshape(devices.shape)
+    rows = found.reshape(rows.shape)
+    inside = all(len({d.process_index for d in row}) == 1 for row in rows)
+    return found if inside else devices
+
+
 class Program:
     """A body that is traced, lowered and run under its mesh.
 
@@ -109,14 +125,16 @@ class Mesh:
             given = np.array(self.devices).reshape(sizes)
             return jax.sharding.Mesh(given, placement.AXES, axis_types=kinds)
         try:
-            return jax.make_mesh(
+            found = jax.make_mesh(
                 sizes, placement.AXES, axis_types=kinds, devices=self.devices
             )
         except NotImplementedError:  # an axis that is a part of a side of a TPU slice
             given = mesh_utils.create_device_mesh(
                 sizes, self.devices, allow_split_physical_axes=True
             )
-            return jax.sharding.Mesh(given, placement.AXES, axis_types=kinds)
+            found = jax.sharding.Mesh(given, placement.AXES, axis_types=kinds)
+        given = with_tensor_inside(found.devices)
+        return jax.sharding.Mesh(given, placement.AXES, axis_types=kinds)
 
     def of_process(self) -> Mesh:
         """The devices of this process with all pieces along `data`, each device at the

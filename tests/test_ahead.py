@@ -1,10 +1,13 @@
 """What is said of programs compiled for devices that are not here."""
 
+import dataclasses
+
 import jax
+import numpy as np
 import pytest
 
 from configs import paper_scale
-from steppo_jax import ahead, settings
+from steppo_jax import ahead, mesh, settings
 from steppo_jax.errors import Refused
 
 
@@ -42,3 +45,28 @@ def test_the_engine_of_a_language_model_is_compiled_from_shapes():
         rest = account.arguments - state - weights - cache
         assert logits < rest < logits + 1024  # lengths, limits and keys
         assert sum(account.sent.values()) < 64  # a key: no weight, no cache
+
+
+@dataclasses.dataclass(frozen=True)
+class Chip:
+    id: int
+    process_index: int
+
+
+@pytest.mark.parametrize(
+    ("tensor", "moved"),
+    [(1, False), (2, False), (4, True), (8, False)],  # of four chips a host
+)
+def test_chips_along_tensor_are_of_one_host_where_they_can_be(tensor, moved):
+    """Hosts have chips 0 1 4 5, 2 3 6 7, …: squares of a plane four wide."""
+    hosts = {n: 2 * (n // 8) + (n % 4) // 2 for n in range(16)}
+    given = np.empty((1, 16 // tensor, tensor), dtype=object)
+    flat = [Chip(4 * (n % 4) + n // 4, 0) for n in range(16)]  # down the columns
+    for place, chip in zip(np.ndindex(given.shape), flat, strict=True):
+        given[place] = dataclasses.replace(chip, process_index=hosts[chip.id])
+    found = mesh.with_tensor_inside(given)
+    assert (found is not given) == moved
+    assert {*found.ravel()} == {*given.ravel()}
+    if moved:
+        for row in found.reshape(-1, tensor):
+            assert len({chip.process_index for chip in row}) == 1

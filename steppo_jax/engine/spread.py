@@ -89,7 +89,10 @@ class Spread:
         `prefill` reads a prompt as long as the cache into a slot of every piece,
         `decode` says `steps` tokens with the whole cache in view.
         """
-        weights = jax.eval_shape(self._gathering, self._shapes)
+        weights = jax.tree.map(  # of this process's mesh, not of the whole one
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype),
+            jax.eval_shape(self._gathering, self._shapes),
+        )
         held = jax.eval_shape(lambda: device.empty(self._policy, slots, capacity))
         number = jax.ShapeDtypeStruct((self.pieces,), jnp.int32)
         real = jax.ShapeDtypeStruct((self.pieces,), jnp.float32)
