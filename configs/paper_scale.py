@@ -5,6 +5,9 @@
     python -m experiments.compile_check --topology=v6e:16x16 \\
         --config=configs/paper_scale.py:qwen3_4b --config.parallel.fsdp=128 \\
         --config.parallel.tensor=2
+    python -m experiments.compile_check --topology=v5p:8x8x8 \\
+        --config=configs/paper_scale.py:llama3_70b --config.parallel.fsdp=128 \\
+        --config.parallel.tensor=4
 
 128 trajectories × 20 steps, prompts of 8,192 and responses of 4,096 tokens, a critic of
 the policy's size. What makes it fit: `parallel.fsdp`, `model.remat`, bfloat16
