@@ -11,8 +11,11 @@ fit, 2 where the question is wrong. docs/pod.md has what it found.
 
 from __future__ import annotations
 
+import pathlib
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 from absl import flags
 from rich.console import Console
@@ -20,6 +23,7 @@ from rich.table import Table
 
 from experiments import devices, entry
 from steppo_jax import ahead, settings
+from steppo_jax.chips import CHIPS
 from steppo_jax.errors import Refused
 
 CONFIG = entry.define_config()
@@ -54,8 +58,8 @@ def show(p, accounts: list[ahead.Account], limit: float | None) -> Table:
     table.add_row(
         "model flops a run, PFLOP", *(f"{a.flops / 1e15:,.2f}" for a in accounts)
     )
-    if chip := ahead.CHIPS.get(kind):
-        found = [ahead.seconds(a, chip, count) for a in accounts]
+    if chip := CHIPS.get(kind):
+        found = [chip.seconds(a.flops / count, sum(a.sent.values())) for a in accounts]
         table.add_row("… at the peak rate, s", *(f"{made:,.1f}" for made, _ in found))
         table.add_row("sent, at the links' rate, s", *(f"{s:,.1f}" for _, s in found))
         shares = [made / (made + sent or 1) for made, sent in found]
@@ -67,7 +71,7 @@ def show(p, accounts: list[ahead.Account], limit: float | None) -> Table:
         "compiler: flops, loops once, T",
         *(f"{a.compiler_flops / 1e12:,.2f}" for a in accounts),
     )
-    if any((a.compiler_seconds or 0) > 0 for a in accounts):  # some say -18
+    if any((a.compiler_seconds or 0) > 0 for a in accounts):  # or no estimate
         table.add_row(
             "compiler: seconds, loops once",
             *(f"{a.compiler_seconds or 0:,.3f}" for a in accounts),
@@ -79,29 +83,15 @@ def _gib(size: float) -> str:
     return f"{size / ahead.GIB:,.2f}"
 
 
-def _compile(p, make) -> ahead.Account:
+def _compiled(name: str, make: Callable[[], Any]) -> Any:
     began = time.perf_counter()
     try:
-        account, text = make(p)
+        found = make()
     except ahead.DoesNotFit as error:
-        print(f"{make.__name__} does not fit: {error}", file=sys.stderr)
+        print(f"{name} does not fit: {error}", file=sys.stderr)
         sys.exit(1)
-    print(f"{make.__name__}: compiled in {time.perf_counter() - began:,.0f} s")
-    if TEXT.value and make is ahead.update:
-        with open(TEXT.value, "w", encoding="utf-8") as file:
-            file.write(text)
-    return account
-
-
-def _engine(p) -> list[ahead.Account]:
-    began = time.perf_counter()
-    try:
-        accounts = ahead.engine(p)
-    except ahead.DoesNotFit as error:
-        print(f"the engine does not fit: {error}", file=sys.stderr)
-        sys.exit(1)
-    print(f"engine: compiled in {time.perf_counter() - began:,.0f} s")
-    return accounts
+    print(f"{name}: compiled in {time.perf_counter() - began:,.0f} s", flush=True)
+    return found
 
 
 def main() -> None:
@@ -118,13 +108,17 @@ def main() -> None:
     else:
         devices.settle(config)
     p = ahead.build(config, found)
-    chip = ahead.CHIPS.get(p.devices.devices[0].device_kind)
+    chip = CHIPS.get(p.devices.devices[0].device_kind)
     limit = GIB.value or (chip and chip.gib)
-    accounts = [_compile(p, ahead.update)]
+    played = []  # first: it is refused at once where chips do not divide
+    if ROLLOUT.value and config.lm.weights is not None:
+        played = _compiled("engine", lambda: ahead.engine(p))
+    updated, text = _compiled("update", lambda: ahead.update(p))
+    if TEXT.value:
+        pathlib.Path(TEXT.value).write_text(text, encoding="utf-8")
     if ROLLOUT.value and config.lm.weights is None:
-        accounts.append(_compile(p, ahead.rollout))
-    elif ROLLOUT.value:
-        accounts += _engine(p)
+        played = [_compiled("rollout", lambda: ahead.rollout(p))[0]]
+    accounts = [updated, *played]
     Console(width=88).print(show(p, accounts, limit))
     most = max(a.total for a in accounts) / ahead.GIB
     if limit and most > limit:

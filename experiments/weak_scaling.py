@@ -98,9 +98,7 @@ def main() -> None:
     if not TOPOLOGIES.value:
         raise Refused("--topologies= names no slice; give some, such as v5p:2x2x2")
     config, out = CONFIG.value, pathlib.Path(OUT.value)
-    slices = {
-        name: devices.of_topology(name, CONFIG.value) for name in TOPOLOGIES.value
-    }
+    slices = {name: devices.of_topology(name, config) for name in TOPOLOGIES.value}
     smallest = len(next(iter(slices.values())))
     configs = {n: grown(config, len(found), smallest) for n, found in slices.items()}
     p = next(iter(configs.values())).parallel

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ import jaxlib
 from ml_collections import ConfigDict
 
 from steppo_jax import hlo, layout, packing, programs
-from steppo_jax.engine.spread import Spread
+from steppo_jax.engine import spread
 from steppo_jax.errors import Refused
 from steppo_jax.mesh import Mesh
 from steppo_jax.models.sizes import SIZES
@@ -28,25 +28,7 @@ from steppo_jax.programs import Programs
 from steppo_jax.structs import Steps, Tokens
 
 GIB = 2**30
-TOKENS = 8  # that an engine says between two looks at its queue
 SHAPES = "shapes:"  # lm.weights=shapes:NAME: a size of models.sizes without weights
-
-
-class Chip(NamedTuple):
-    """One device, from its vendor's page."""
-
-    gib: float
-    tflops: float  # peak, bfloat16
-    gigabits: float  # a second, its links to other chips together
-
-
-CHIPS = {
-    "TPU v4": Chip(32, 275, 2400),
-    "TPU v5 lite": Chip(16, 197, 1600),
-    "TPU v5": Chip(95, 459, 4800),
-    "TPU v5p": Chip(95, 459, 4800),
-    "TPU v6 lite": Chip(32, 918, 3584),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,14 +165,18 @@ def engine(p: Programs) -> list[Account]:
     """Accounts of a generation engine's two programs at their largest.
 
     They run between updates on the chips of one host; the learner's state lies beside
-    and is counted as arguments.
-    Raises DoesNotFit; EngineError where slots or heads do not divide.
+    and is counted as arguments. Raises DoesNotFit, and Refused where slots, heads or
+    chips do not divide.
     """
-    lm, policy = p.config.lm, p.learner.policy
-    here = p.devices.of_process()
-    slots = lm.slots * here.count // p.devices.count
-    spread = Spread(p.devices, policy, slots)
-    lowered = spread.lower(slots, lm.max_prompt + lm.max_new, TOKENS)
+    lm, mesh = p.config.lm, p.devices
+    if not isinstance(mesh, Mesh):  # then a language model works on one device
+        mesh = Mesh(tuple(mesh.devices[:1]), 1, 1, 1)
+    try:
+        slots = spread.slots_here(mesh, lm.slots)
+        programs_of = spread.Spread(mesh, p.learner.policy, slots)
+    except ValueError as error:  # of_process
+        raise Refused(f"config.{error}, or --norollout") from None
+    lowered = programs_of.lower(slots, lm.max_prompt + lm.max_new)
     beside = p.devices.bytes_on_one(_state(p))
     found = [_account(p, name, x, 1, 0.0)[0] for name, x in lowered.items()]
     return [dataclasses.replace(x, arguments=x.arguments + beside) for x in found]
@@ -262,14 +248,6 @@ def _text(compiled: Any) -> str:
             "installed libtpu; take the one of this jax: "
             f"pip install 'jax[tpu]=={jax.__version__}'"
         ) from error
-
-
-def seconds(account: Account, chip: Chip, count: int) -> tuple[float, float]:
-    """Of the model's flops at the peak rate of `count` chips, and of what arrives at
-    each by its links. Optimistic both: recomputation and latency are not in them.
-    """
-    sent = sum(account.sent.values()) * 8 / (chip.gigabits * 1e9)
-    return account.flops / (count * chip.tflops * 1e12), sent
 
 
 def parameters(p: Programs) -> dict[str, tuple[int, int]]:

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "steppo_jax"
 # A module imports from rows above its own, and from its own package.
 ROWS = (
     {"structs", "draws", "masked", "parallel", "vocabulary", "errors", "provenance"}
-    | {"placement"},
+    | {"placement", "chips"},
     {"hlo", "mesh", "processes", "credit", "objective", "intervals", "records"}
     | {"stored_tree"},
     {"models", "envs", "layout", "packing", "panel_records", "truth", "hosts"},

@@ -54,7 +54,8 @@ def run(
         other = Peer(python, "peer_credit", folder, threads=threads)
         said = given["mask"] > 0
         apart = {x: _apart(x, call(), folder, said) for x, call in calls.items()}
-        took, theirs = in_turns(calls, other, LIMIT, repeats)
+        took, theirs = in_turns(calls, other.asks(LIMIT), repeats)
+        other.close()
     return {
         "peer": other.about,
         "rows": [_row(x, took[x], theirs[x]) | {"apart": apart[x]} for x in LIMIT],

@@ -156,12 +156,15 @@ def run(
     said = {job: compiled.describe(x) for job, x in jobs.programs.items()}
     calls |= bounds(weights, work)
     with tempfile.TemporaryDirectory() as folder:
-        other = None
+        other, asks = None, {}
         if peer is not None:
             huggingface.save(pathlib.Path(folder), config, params)
             numbers = dataclasses.asdict(work) | {"threads": 0}
             other = Peer(peer, "peer_model", pathlib.Path(folder), **numbers)
-        took, theirs = in_turns(calls, other, PEER_JOBS, repeats)
+            asks = other.asks(PEER_JOBS)
+        took, theirs = in_turns(calls, asks, repeats)
+        if other is not None:
+            other.close()
     rows = [
         row(job, took, theirs, config, weights, work) | said[job]
         for job in ("prefill", "decode", "train")

@@ -26,7 +26,8 @@ from steppo_jax import methods, programs, settings
 from steppo_jax.benchmarks import compiled, products
 from steppo_jax.benchmarks.peer import Peer
 from steppo_jax.benchmarks.recital import Recital
-from steppo_jax.benchmarks.timing import Timing, alternate
+from steppo_jax.benchmarks.timing import Timing
+from steppo_jax.benchmarks.turns import in_turns
 from steppo_jax.parallel import Devices
 
 LIMIT = 2.0  # times the tokens per second of the peer
@@ -61,20 +62,14 @@ def run(python: str, repeats: int, work: Work, devices: int = 1) -> dict[str, An
         calls[method], matrices, weights = _ours(method, work, devices)
     floors = bounds(matrices, work)
     others = {method: _theirs(python, method, work) for method in calls}
-    theirs: dict[str, list[dict[str, float]]] = {method: [] for method in calls}
-
-    def asked(method: str):
-        return lambda: theirs[method].append(others[method].time("iteration"))
-
-    turns = {f"peer {method}": asked(method) for method in calls}
-    took = alternate(calls | floors | turns, repeats)
+    asks = {m: x.asks(["iteration"])["iteration"] for m, x in others.items()}
+    took, theirs = in_turns(calls | floors, asks, repeats)
     for other in others.values():
         other.close()
     rows = []
     for method in calls:
-        times = [[x[unit] for x in theirs[method][1:]] for unit in ("wall", "cpu")]
-        other = Timing(*map(tuple, times))
-        rows.append(_row(method, took[method], other, floor(method, took, work), work))
+        least = floor(method, took, work)
+        rows.append(_row(method, took[method], theirs[method], least, work))
     return {
         "peer": others["grpo"].about,
         "weights": weights,

@@ -17,6 +17,8 @@ from steppo_jax.models.decoder import Cache, empty_cache
 from steppo_jax.models.heads import Policy
 from steppo_jax.placement import CACHE, ROWS, by_piece
 
+STEPS = 8  # tokens decoded between two looks at the queue
+
 
 @struct.dataclass
 class Slots:

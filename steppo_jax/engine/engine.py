@@ -97,7 +97,7 @@ class Engine:
         slots: int,
         longest: int,
         buckets: Sequence[int] = (32, 64, 128, 192, 256, 384, 512, 1024, 2048),
-        steps: int = 8,
+        steps: int = device.STEPS,
         reach: int = 128,
         turn: bool | None = None,
         decode: Callable[[Sequence[int]], str] | None = None,

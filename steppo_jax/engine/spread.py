@@ -83,11 +83,11 @@ class Spread:
         with jax.set_mesh(self._mesh.mesh):
             return self._silence(slots, slot)
 
-    def lower(self, slots: int, capacity: int, steps: int) -> dict[str, Any]:
+    def lower(self, slots: int, capacity: int) -> dict[str, Any]:
         """The largest programs for `slots` of this process, from shapes.
 
         `prefill` reads a prompt as long as the cache into a slot of every piece,
-        `decode` says `steps` tokens with the whole cache in view.
+        `decode` speaks with the whole cache in view.
         """
         weights = jax.tree.map(  # of this process's mesh, not of the whole one
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype),
@@ -106,7 +106,9 @@ class Spread:
             )
             return {
                 "prefill": read,
-                "decode": self._decode.lower(weights, held, stop, steps, capacity),
+                "decode": self._decode.lower(
+                    weights, held, stop, device.STEPS, capacity
+                ),
             }
 
     # ---- where things lie ----------------------------------------------------
@@ -170,10 +172,17 @@ class Spread:
         )
 
 
+def slots_here(mesh: Mesh, slots: int) -> int:
+    """Of the slots of all processes those of this one."""
+    return slots * mesh.of_process().count // mesh.count
+
+
 def bytes_on_one(mesh: Mesh, policy: Policy, slots: int, capacity: int) -> int:
-    """Bytes that slots and weights take of each device; nothing is made."""
+    """Bytes that slots (of all processes) and weights take of each device; nothing is
+    made.
+    """
     here = mesh.of_process()
-    held = device.bytes_held(policy, slots // here.count, capacity) // mesh.tensor
+    held = device.bytes_held(policy, slots // mesh.count, capacity) // mesh.tensor
     one = jnp.ones((1, 1), jnp.int32)
     shapes = jax.eval_shape(policy.init, jax.random.key(0), one, one, one)
     dtype = jnp.dtype(policy.config.dtype)

@@ -107,7 +107,7 @@ class TextPrograms(Programs):
         """Made once; `refresh` gives it weights before every use."""
         lm, slots = self.config.lm, self.config.lm.slots
         if self.meshed:  # those of this process
-            slots = slots * self.devices.of_process().count // self.devices.count
+            slots = spread.slots_here(self.devices, slots)
         return Engine(
             self.learner.policy,
             None,

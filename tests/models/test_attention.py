@@ -109,8 +109,10 @@ def test_no_table_of_scores_in_the_text_for_a_gpu():
         try:
             traced = gradient.trace(*shapes)
             return traced.lower(lowering_platforms=("cuda",)).as_text()
-        except RuntimeError as error:  # newer jax wants to know which GPU it would be
-            pytest.skip(str(error))
+        except RuntimeError as error:
+            if "AbstractDevice" in str(error):  # newer jax asks which GPU it would be
+                pytest.skip(str(error))
+            raise
 
     def largest(text: str) -> int:
         found = re.findall(r"tensor<((?:\d+x)+)[a-z]", text)
