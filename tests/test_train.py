@@ -193,7 +193,7 @@ def test_sigterm_is_seen_between_two_measurements():
     assert made == [1]
 
 
-def test_accepted_changes_are_learned_with_and_said(finished, tmp_path):
+def test_accepted_changes_are_learned_with_and_said(finished, tmp_path, capsys):
     """The first run is copied: refused as it is, it goes on where that is allowed."""
     workdir = tmp_path / "copy"
     shutil.copytree(finished[0], workdir)
@@ -202,6 +202,7 @@ def test_accepted_changes_are_learned_with_and_said(finished, tmp_path):
         train.run(changed, workdir)
     before = records.read(workdir / "metrics.jsonl")
     train.run(changed, workdir, accept_changes=True)
+    assert "memory by the compiled programs: state 0" in capsys.readouterr().out
     assert records.read(workdir / "metrics.jsonl")[:6] == before
     record = run_record.load(workdir)[1]
     assert record["lanes"] == 1

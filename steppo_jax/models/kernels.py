@@ -6,6 +6,7 @@ The scores exist tile by tile in the chip's own memory, forward and backward.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import jax
@@ -60,17 +61,8 @@ def _splash(L: int, K: int, interpret: bool) -> Callable[..., jax.Array]:
     splash = splash_attention.splash_attention_kernel
     masks = splash_attention.splash_attention_mask
     block = next(b for b in (512, 256, 128) if L % b == 0)
-    names = [
-        "q",
-        "kv",
-        "kv_compute",
-        "q_dkv",
-        "kv_dkv",
-        "kv_dkv_compute",
-        "q_dq",
-        "kv_dq",
-    ]
-    sizes = splash.BlockSizes(**{f"block_{name}": block for name in names})
+    fields = [f.name for f in dataclasses.fields(splash.BlockSizes)]
+    sizes = splash.BlockSizes(**{f: block for f in fields if f.startswith("block_")})
 
     def local(q_SHLK, k_SGLK, v_SGLK, segment_SL):
         mask = masks.MultiHeadMask([masks.CausalMask((L, L))] * q_SHLK.shape[1])
