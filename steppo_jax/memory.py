@@ -38,8 +38,11 @@ class Estimate:
         return max(self.rollout, self.update)
 
     def __str__(self) -> str:
+        def said(n: int) -> str:
+            return f"{n / GIB:.2f} GiB" if n >= GIB else f"{n / 2**20:.2f} MiB"
+
         parts = ("state", "rollout", "update")
-        return ", ".join(f"{k} {getattr(self, k) / GIB:.2f} GiB" for k in parts)
+        return ", ".join(f"{k} {said(getattr(self, k))}" for k in parts)
 
 
 def free(device: Any) -> int | None:

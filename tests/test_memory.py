@@ -38,7 +38,7 @@ def test_programs_that_need_more_than_is_free_are_refused(monkeypatch):
 
 def test_the_estimate_reads_as_a_line():
     found = str(Estimate(2**29, 2**30, 3 * 2**30))
-    assert found == "state 0.50 GiB, rollout 1.00 GiB, update 3.00 GiB"
+    assert found == "state 512.00 MiB, rollout 1.00 GiB, update 3.00 GiB"
 
 
 def test_a_device_that_says_nothing_is_not_asked(monkeypatch):

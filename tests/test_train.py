@@ -202,7 +202,7 @@ def test_accepted_changes_are_learned_with_and_said(finished, tmp_path, capsys):
         train.run(changed, workdir)
     before = records.read(workdir / "metrics.jsonl")
     train.run(changed, workdir, accept_changes=True)
-    assert "memory by the compiled programs: state 0" in capsys.readouterr().out
+    assert "memory by the compiled programs: state 0." in capsys.readouterr().out
     assert records.read(workdir / "metrics.jsonl")[:6] == before
     record = run_record.load(workdir)[1]
     assert record["lanes"] == 1
