@@ -2,8 +2,8 @@
 
 The bytes of a collective are those of its result on one device. A loop's body counts
 as often as the loop runs: the compiler says it, or the loop's condition compares with
-a constant; a loop whose count follows the data runs `slices` times (those of
-`learner.microbatch`).
+a constant (from 0 by 1 is taken for granted); a loop whose count follows the data runs
+`slices` times (those of `learner.microbatch`).
 """
 
 from __future__ import annotations
